@@ -55,8 +55,11 @@ bert_model_directory_path(void)
 
 	if (bert_model_directory_setting[0] != '\0')
 		return bert_model_directory_setting;
-	get_share_path(my_exec_path, path);
-	strlcat(path, "/bert", sizeof(path));
+	if (path[0] == '\0') /* asked for every row */
+	{
+		get_share_path(my_exec_path, path);
+		strlcat(path, "/bert", sizeof(path));
+	}
 	return path;
 }
 
