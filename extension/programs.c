@@ -12,7 +12,6 @@
 #include "storage/fd.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
