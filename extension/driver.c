@@ -205,7 +205,7 @@ ask(const char *icd)
 	bert_driver_sweep(cache);
 	if (!answer->ok)
 	{
-		ereport(LOG,
+		ereport(LOG_SERVER_ONLY,
 				errmsg("OpenCL driver \"%s\": the helper program of bert %s", icd,
 					   answer->fate),
 				answer->chatter[0] ? errdetail("%s", answer->chatter) : 0);

@@ -53,6 +53,20 @@ bert_json_error(const BertJson *json, const char *fmt, ...)
 	pg_unreachable();
 }
 
+void
+bert_json_unsupported(const BertJson *json, const char *fmt, ...)
+{
+	char what[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("%s: %s is not supported", json->label, what));
+	pg_unreachable();
+}
+
 static void
 syntax_error(const BertJson *json, const char *expected)
 {

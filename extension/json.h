@@ -86,6 +86,10 @@ extern void bert_json_skip(BertJson *json);
 extern _Noreturn void bert_json_error(const BertJson *json, const char *fmt, ...)
 	pg_attribute_printf(2, 3);
 
+/* ERROR 0A000 "label: what is not supported", the format giving what. */
+extern _Noreturn void bert_json_unsupported(const BertJson *json, const char *fmt, ...)
+	pg_attribute_printf(2, 3);
+
 /*
  * A copy of text that any message may quote: printable ASCII (the rest as \xNN, since a
  * message is in the server's encoding), and not long.

@@ -6,7 +6,8 @@
  * have. It opens them all at once, so that what is parsed later is of one moment, as
  * far as a file system can give that; and it prints what would tell that one of them
  * has changed. What the files say is read by model_config.c, model_tokenizer.c,
- * model_recipe.c and model_weights.c.
+ * model_modules.c, model_recipe.c and model_weights.c; of modules.json, which names
+ * folders, the list is read before they are opened.
  *
  * The directory belongs to the administrator, but its files come from anywhere, and
  * whoever can write them decides what the server reads. So a file has to be a regular
@@ -28,11 +29,17 @@
 #define MAX_LISTED    20
 
 static const char *const file_names[BERT_FILE_SHARD] = {
-	[BERT_FILE_CONFIG] = "config.json",
 	[BERT_FILE_MODULES] = "modules.json",
-	[BERT_FILE_POOLING] = "1_Pooling/config.json",
-	[BERT_FILE_SENTENCE_BERT] = "sentence_bert_config.json",
 	[BERT_FILE_SENTENCE_TRANSFORMERS] = "config_sentence_transformers.json",
+	[BERT_FILE_CONFIG] = "config.json",
+	[BERT_FILE_SENTENCE_BERT] = "sentence_bert_config.json",
+	[BERT_FILE_SENTENCE_BERT + 1] = "sentence_roberta_config.json",
+	[BERT_FILE_SENTENCE_BERT + 2] = "sentence_distilbert_config.json",
+	[BERT_FILE_SENTENCE_BERT + 3] = "sentence_camembert_config.json",
+	[BERT_FILE_SENTENCE_BERT + 4] = "sentence_albert_config.json",
+	[BERT_FILE_SENTENCE_BERT + 5] = "sentence_xlm-roberta_config.json",
+	[BERT_FILE_SENTENCE_LAST] = "sentence_xlnet_config.json",
+	[BERT_FILE_ADAPTER] = "adapter_config.json",
 	[BERT_FILE_TOKENIZER] = "tokenizer.json",
 	[BERT_FILE_TOKENIZER_CONFIG] = "tokenizer_config.json",
 	[BERT_FILE_SPECIAL_TOKENS] = "special_tokens_map.json",
@@ -41,6 +48,8 @@ static const char *const file_names[BERT_FILE_SHARD] = {
 	[BERT_FILE_WEIGHTS] = "model.safetensors",
 	[BERT_FILE_INDEX] = "model.safetensors.index.json",
 };
+
+#define FIRST_ENCODER_FILE BERT_FILE_CONFIG
 
 /* ---- names ---- */
 
@@ -58,6 +67,12 @@ valid_model_name(const char *name)
 {
 	return strspn(name, LETTERS_AND_DIGITS) > 0 && strlen(name) < BERT_MODEL_NAME_LEN &&
 		   only_name_characters(name);
+}
+
+bool
+bert_is_folder_name(const char *name)
+{
+	return valid_model_name(name);
 }
 
 /* For a message: not a megabyte of it, and no part of a character at its end. */
@@ -97,7 +112,7 @@ compare_strings(const void *left, const void *right)
  */
 static char **
 list_directory(int root_fd, const char *path,
-			   bool (*wanted)(int dir_fd, const char *name), int *n)
+			   bool (*wanted)(int dir_fd, const struct dirent *entry), int *n)
 {
 	int fd = bert_open_beneath(root_fd, path, O_DIRECTORY);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -115,7 +130,7 @@ list_directory(int root_fd, const char *path,
 	/* no check for interrupts here: it could leave the directory open */
 	while ((entry = readdir(dir)) != NULL)
 	{
-		if (!wanted(fd, entry->d_name))
+		if (!wanted(fd, entry))
 			continue;
 		if (*n == room)
 			names = repalloc(names, (room *= 2) * sizeof(char *));
@@ -127,13 +142,20 @@ list_directory(int root_fd, const char *path,
 }
 
 static bool
-is_model(int dir_fd, const char *name)
+exists(int dir_fd, const char *directory, const char *file)
 {
 	struct stat status;
 
-	return valid_model_name(name) &&
-		   fstatat(dir_fd, psprintf("%s/%s", name, file_names[BERT_FILE_CONFIG]),
-				   &status, 0) == 0;
+	return fstatat(dir_fd, psprintf("%s/%s", directory, file), &status, 0) == 0;
+}
+
+/* The encoder's config.json may be in a folder. */
+static bool
+is_model(int dir_fd, const struct dirent *entry)
+{
+	return valid_model_name(entry->d_name) &&
+		   (exists(dir_fd, entry->d_name, file_names[BERT_FILE_CONFIG]) ||
+			exists(dir_fd, entry->d_name, file_names[BERT_FILE_MODULES]));
 }
 
 char **
@@ -142,10 +164,12 @@ bert_model_files_list(int root_fd, int *n)
 	return list_directory(root_fd, ".", is_model, n);
 }
 
+/* A file that the index may name. */
 static bool
-is_shard(int dir_fd, const char *name)
+is_shard(int dir_fd, const struct dirent *entry)
 {
 	static const char suffix[] = ".safetensors";
+	const char *name = entry->d_name;
 	size_t nbytes = strlen(name);
 
 	(void) dir_fd;
@@ -153,11 +177,16 @@ is_shard(int dir_fd, const char *name)
 		   strcmp(name + nbytes - (sizeof(suffix) - 1), suffix) == 0;
 }
 
-/* The files that the index may name. */
-static char **
-list_shards(int root_fd, const char *model_name, int *n)
+/* A folder that modules.json may name. */
+static bool
+is_folder(int dir_fd, const struct dirent *entry)
 {
-	return list_directory(root_fd, model_name, is_shard, n);
+	struct stat status;
+
+	if (!bert_is_folder_name(entry->d_name) || entry->d_type == DT_REG)
+		return false;
+	return entry->d_type == DT_DIR ||
+		   (fstatat(dir_fd, entry->d_name, &status, 0) == 0 && S_ISDIR(status.st_mode));
 }
 
 /* Raise the ERROR for a name that is no model's. */
@@ -182,26 +211,63 @@ unknown_model(int root_fd, const char *name)
 
 /* ---- signature ---- */
 
-static void
-append_status(StringInfo signature, int root_fd, const char *model_name,
-			  const char *file_name, struct stat *status)
+/* One line, if the file is there. */
+static bool
+append_status(StringInfo signature, int root_fd, const char *directory,
+			  const char *file_name)
 {
-	char *path = psprintf("%s/%s", model_name, file_name);
+	char *path = psprintf("%s/%s", directory, file_name);
+	struct stat status;
+	bool found = fstatat(root_fd, path, &status, 0) == 0;
 
-	appendStringInfoString(signature, file_name);
-	if (fstatat(root_fd, path, status, 0) != 0)
-	{
-		memset(status, 0, sizeof(*status));
-		appendStringInfoString(signature, " -\n");
-	}
-	else
-		appendStringInfo(signature, " %llu %llu %lld %lld.%09ld %lld.%09ld\n",
-						 (unsigned long long) status->st_dev,
-						 (unsigned long long) status->st_ino,
-						 (long long) status->st_size,
-						 (long long) status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
-						 (long long) status->st_ctim.tv_sec, status->st_ctim.tv_nsec);
+	if (found)
+		appendStringInfo(signature, "%s %llu %llu %lld %lld.%09ld %lld.%09ld\n", path,
+						 (unsigned long long) status.st_dev,
+						 (unsigned long long) status.st_ino, (long long) status.st_size,
+						 (long long) status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+						 (long long) status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
 	pfree(path);
+	return found;
+}
+
+/* The files with fixed names from that one on, and what an index may name. */
+static void
+append_files(StringInfo signature, int root_fd, const char *directory,
+			 BertModelFileId first)
+{
+	bool has_index = false;
+
+	for (int i = first; i < BERT_FILE_SHARD; i++)
+		has_index = append_status(signature, root_fd, directory, file_names[i]);
+	if (has_index) /* which comes last */
+	{
+		int n;
+		char **shards = list_directory(root_fd, directory, is_shard, &n);
+
+		for (int i = 0; i < n; i++)
+			append_status(signature, root_fd, directory, shards[i]);
+	}
+}
+
+static void
+append_folders(StringInfo signature, int root_fd, const char *model_name)
+{
+	int n;
+	char **folders = list_directory(root_fd, model_name, is_folder, &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		char *path = psprintf("%s/%s", model_name, folders[i]);
+
+		if (strcmp(folders[i], BERT_ENCODER_FOLDER) == 0)
+			append_files(signature, root_fd, path, FIRST_ENCODER_FILE);
+		else
+		{
+			append_status(signature, root_fd, path, file_names[BERT_FILE_CONFIG]);
+			append_status(signature, root_fd, path, file_names[BERT_FILE_WEIGHTS]);
+		}
+		pfree(path);
+	}
 }
 
 char *
@@ -214,18 +280,8 @@ bert_model_files_signature(int root_fd, const char *name)
 	if (fstatat(root_fd, name, &status, 0) != 0 || !S_ISDIR(status.st_mode))
 		return NULL;
 	initStringInfo(&signature);
-	for (int i = 0; i < BERT_FILE_SHARD; i++)
-		append_status(&signature, root_fd, name, file_names[i], &status);
-
-	/* the index came last; what it may name matters only if it is there */
-	if (S_ISREG(status.st_mode))
-	{
-		int n;
-		char **shards = list_shards(root_fd, name, &n);
-
-		for (int i = 0; i < n; i++)
-			append_status(&signature, root_fd, name, shards[i], &status);
-	}
+	append_files(&signature, root_fd, name, 0);
+	append_folders(&signature, root_fd, name);
 	return signature.data;
 }
 
@@ -293,16 +349,19 @@ check_directory(const BertModelFiles *model, int root_fd)
 		check_owner(label, &status);
 }
 
-/* Open one file, if it is there. It is on the list before it is open. */
+/* Open one file of a folder ("": the model's own), if it is there. */
 static void
-open_file(BertModelFiles *model, int root_fd, const char *name)
+open_file(BertModelFiles *model, int root_fd, BertModelFileId id, const char *folder,
+		  const char *name)
 {
-	BertModelFile *file = &model->files[model->n_files++];
-	char *label = label_of(model, name);
-	char *path = psprintf("%s/%s", model->name, name);
+	BertModelFile *file = &model->files[id];
+	char *path;
+	char *label;
 	struct stat status;
 
-	file->name = name;
+	file->name = folder[0] != '\0' ? psprintf("%s/%s", folder, name) : name;
+	path = psprintf("%s/%s", model->name, file->name);
+	label = bert_model_file_label(model, id);
 	file->fd = bert_open_beneath(root_fd, path, 0);
 	if (file->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return;
@@ -314,65 +373,116 @@ open_file(BertModelFiles *model, int root_fd, const char *name)
 	file->nbytes = status.st_size;
 }
 
+/* "model" or "model/folder" */
+static char *
+directory_of(const BertModelFiles *model, const char *folder)
+{
+	return folder[0] != '\0' ? psprintf("%s/%s", model->name, folder)
+							 : pstrdup(model->name);
+}
+
 static void
-open_shards(BertModelFiles *model, int root_fd)
+open_shards(BertModelFiles *model, int root_fd, const char *folder)
 {
 	int n;
-	char **names = list_shards(root_fd, model->name, &n);
+	char **names = list_directory(root_fd, directory_of(model, folder), is_shard, &n);
 
 	if (n > BERT_MAX_SHARDS)
 		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				errmsg("could not use model \"%s\": more than %d files of weights",
 					   model->name, BERT_MAX_SHARDS));
 	for (int i = 0; i < n; i++)
-		open_file(model, root_fd, names[i]);
+		open_file(model, root_fd, BERT_FILE_SHARD + i, folder, names[i]);
+}
+
+/* Raise the ERROR for weights that are there as a pickle only, with a hint. */
+static void
+check_not_pickled(const BertModelFiles *model, int root_fd, const char *folder,
+				  const char *hint)
+{
+	static const char pickle[] = "pytorch_model.bin";
+
+	if (!exists(root_fd, directory_of(model, folder), pickle))
+		return;
+	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("could not use model \"%s\": %s%s%s is not supported", model->name,
+				   folder, folder[0] != '\0' ? "/" : "", pickle),
+			errdetail("To read such a file is to run the program in it."),
+			errhint("Convert it in Python: %s.", hint));
 }
 
 static void
-missing(const BertModelFiles *model, const char *what)
+missing(const BertModelFiles *model, const char *folder, const char *what)
 {
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_FILE),
-			errmsg("could not use model \"%s\": it has no %s", model->name, what));
+			errmsg("could not use model \"%s\": it has no %s%s%s", model->name, folder,
+				   folder[0] != '\0' ? "/" : "", what));
 }
 
-/* Say what a directory lacks to be a model. */
+/* The encoder's files, which are all that a model needs. */
 static void
-check_complete(const BertModelFiles *model, int root_fd)
+open_encoder(BertModelFiles *model, int root_fd, const char *folder)
 {
-	char *pickled = psprintf("%s/pytorch_model.bin", model->name);
-	struct stat status;
-
+	for (int i = FIRST_ENCODER_FILE; i < BERT_FILE_SHARD; i++)
+		open_file(model, root_fd, i, folder, file_names[i]);
 	if (!bert_model_file_exists(model, BERT_FILE_CONFIG))
-		missing(model, "config.json");
+		missing(model, folder, "config.json");
 	if (!bert_model_file_exists(model, BERT_FILE_TOKENIZER) &&
 		!bert_model_file_exists(model, BERT_FILE_VOCAB))
-		missing(model, "tokenizer.json or vocab.txt");
-	if (bert_model_file_exists(model, BERT_FILE_WEIGHTS) ||
-		bert_model_file_exists(model, BERT_FILE_INDEX))
+		missing(model, folder, "tokenizer.json or vocab.txt");
+	if (bert_model_file_exists(model, BERT_FILE_WEIGHTS))
 		return;
-	if (fstatat(root_fd, pickled, &status, 0) == 0)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("could not use model \"%s\": pytorch_model.bin is not supported",
-					   model->name),
-				errdetail("To read such a file is to run the program in it."),
-				errhint("Convert it in Python: transformers.AutoModel.from_pretrained"
-						"(folder).save_pretrained(folder, safe_serialization=True)."));
-	missing(model, "model.safetensors");
+	if (bert_model_file_exists(model, BERT_FILE_INDEX))
+	{
+		open_shards(model, root_fd, folder);
+		return;
+	}
+	check_not_pickled(model, root_fd, folder,
+					  "transformers.AutoModel.from_pretrained(folder)"
+					  ".save_pretrained(folder, safe_serialization=True)");
+	missing(model, folder, "model.safetensors");
+}
+
+static void
+open_module(BertModelFiles *model, int root_fd, int i)
+{
+	const char *folder = model->entries[i].folder;
+
+	if (folder[0] == '\0')
+		return; /* it has no files */
+	open_file(model, root_fd, BERT_FILE_MODULE_CONFIG(i), folder,
+			  file_names[BERT_FILE_CONFIG]);
+	open_file(model, root_fd, BERT_FILE_MODULE_WEIGHTS(i), folder,
+			  file_names[BERT_FILE_WEIGHTS]);
+	if (!bert_model_file_exists(model, BERT_FILE_MODULE_WEIGHTS(i)))
+		check_not_pickled(model, root_fd, folder,
+						  "sentence_transformers.SentenceTransformer(folder)"
+						  ".save_pretrained(folder)");
+}
+
+/* Zeroed, and without a file. */
+static void
+init_files(BertModelFiles *model)
+{
+	memset(model, 0, sizeof(*model));
+	for (int i = 0; i < BERT_MAX_FILES; i++)
+		model->files[i].fd = -1;
+	model->n_files = BERT_MAX_FILES;
 }
 
 void
 bert_model_files_open(BertModelFiles *model, int root_fd, const char *name)
 {
-	memset(model, 0, sizeof(*model));
+	init_files(model);
 	bert_check_model_name(name);
 	strcpy(model->name, name);
 	check_directory(model, root_fd);
-	for (int i = 0; i < BERT_FILE_SHARD; i++)
-		open_file(model, root_fd, file_names[i]);
-	if (!bert_model_file_exists(model, BERT_FILE_WEIGHTS) &&
-		bert_model_file_exists(model, BERT_FILE_INDEX))
-		open_shards(model, root_fd);
-	check_complete(model, root_fd);
+	for (int i = 0; i < FIRST_ENCODER_FILE; i++)
+		open_file(model, root_fd, i, "", file_names[i]);
+	bert_model_read_modules(model);
+	open_encoder(model, root_fd, model->n_entries > 0 ? model->entries[0].folder : "");
+	for (int i = 1; i < model->n_entries; i++)
+		open_module(model, root_fd, i);
 }
 
 void

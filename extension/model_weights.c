@@ -20,7 +20,9 @@ typedef enum Length
 	INTERMEDIATE,
 	VOCAB,
 	POSITIONS,
-	TYPES
+	TYPES,
+	HEAD,
+	DISTANCES /* from 1 - max_positions to max_positions - 1 */
 } Length;
 
 typedef struct TensorShape
@@ -32,7 +34,6 @@ typedef struct TensorShape
 
 static const TensorShape embeddings[] = {
 	{"embeddings.word_embeddings.weight", VOCAB, HIDDEN},
-	{"embeddings.position_embeddings.weight", POSITIONS, HIDDEN},
 	{"embeddings.token_type_embeddings.weight", TYPES, HIDDEN},
 	{"embeddings.LayerNorm.weight", HIDDEN, ONE},
 	{"embeddings.LayerNorm.bias", HIDDEN, ONE},
@@ -58,6 +59,32 @@ static const TensorShape layer[] = {
 	{"output.LayerNorm.bias", HIDDEN, ONE},
 };
 
+/* Only with absolute positions. */
+static const TensorShape positions[] = {
+	{"embeddings.position_embeddings.weight", POSITIONS, HIDDEN},
+};
+
+/* Of each layer; only with relative ones. */
+static const TensorShape distances[] = {
+	{"attention.self.distance_embedding.weight", DISTANCES, HEAD},
+};
+
+/* Of each layer, only with that hidden_act. */
+static const TensorShape prelu[] = {
+	{"intermediate.intermediate_act_fn.weight", ONE, ONE},
+};
+
+static const TensorShape xielu[] = {
+	{"intermediate.intermediate_act_fn.alpha_p", ONE, ONE},
+	{"intermediate.intermediate_act_fn.alpha_n", ONE, ONE},
+};
+
+/* Constants, which a file may lack. */
+static const TensorShape xielu_constants[] = {
+	{"intermediate.intermediate_act_fn.beta", ONE, ONE},
+	{"intermediate.intermediate_act_fn.eps", ONE, ONE},
+};
+
 static const TensorShape pooler[] = {
 	{"pooler.dense.weight", HIDDEN, HIDDEN},
 	{"pooler.dense.bias", HIDDEN, ONE},
@@ -75,6 +102,15 @@ open_shard(BertModelFiles *model, BertModelFileId file)
 	return shard;
 }
 
+/* Without the encoder's folder. */
+static const char *
+base_name(const BertModelFile *file)
+{
+	const char *slash = strrchr(file->name, '/');
+
+	return slash != NULL ? slash + 1 : file->name;
+}
+
 /*
  * The shard of that name; opened if it isn't yet. Only files that were found in the
  * model's directory are candidates, so a name is never used as a path.
@@ -82,9 +118,9 @@ open_shard(BertModelFiles *model, BertModelFileId file)
 static BertSafetensors *
 find_shard(BertModelFiles *model, const BertJson *json, const char *name)
 {
-	for (int i = BERT_FILE_SHARD; i < model->n_files; i++)
+	for (int i = BERT_FILE_SHARD; i < BERT_FILE_MODULE; i++)
 	{
-		if (strcmp(model->files[i].name, name) != 0 || model->files[i].fd < 0)
+		if (model->files[i].fd < 0 || strcmp(base_name(&model->files[i]), name) != 0)
 			continue;
 		for (int s = 0; s < model->n_shards; s++)
 			if (model->shards[s]->fd == model->files[i].fd)
@@ -189,25 +225,52 @@ find_by_any_name(const BertModelFiles *model, const char *name, BertSafetensors 
 	return tensor;
 }
 
+/* "[rows, cols]", "[rows]" where cols is 1. */
+static char *
+expected_shape(int64 rows, int64 cols)
+{
+	if (cols == 1)
+		return psprintf("[" INT64_FORMAT "]", rows);
+	return psprintf("[" INT64_FORMAT ", " INT64_FORMAT "]", rows, cols);
+}
+
+static bool
+has_shape(const BertTensor *tensor, int64 rows, int64 cols)
+{
+	switch (tensor->ndims)
+	{
+		case 0:
+			return rows == 1 && cols == 1;
+		case 1:
+			return tensor->shape[0] == rows && cols == 1;
+		case 2:
+			return tensor->shape[0] == rows && tensor->shape[1] == cols;
+		default:
+			return false;
+	}
+}
+
 static void
 check_tensor(const BertSafetensors *shard, const BertTensor *tensor, int64 rows,
 			 int64 cols)
 {
-	bool is_vector = tensor->ndims == 1 && cols == 1;
-	bool is_matrix = tensor->ndims == 2 && tensor->shape[1] == cols;
-
 	if (tensor->dtype == BERT_DTYPE_OTHER)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("%s: tensor \"%s\" has data type %s", shard->label,
 					   bert_printable(tensor->name), tensor->dtype_name),
 				errdetail("Weights can be F32, F16 or BF16."));
-	if ((!is_vector && !is_matrix) || tensor->shape[0] != rows)
+	if (!has_shape(tensor, rows, cols))
 		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
 				errmsg("%s: tensor \"%s\" has shape %s, not %s", shard->label,
 					   bert_printable(tensor->name), bert_tensor_shape(tensor),
-					   cols == 1 ? psprintf("[%lld]", (long long) rows)
-								 : psprintf("[%lld, %lld]", (long long) rows,
-											(long long) cols)));
+					   expected_shape(rows, cols)));
+}
+
+static void
+missing_tensor(const BertSafetensors *shard, const char *prefix, const char *name)
+{
+	ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+			errmsg("%s has no tensor \"%s%s\"", shard->label, prefix, name));
 }
 
 const BertTensor *
@@ -216,15 +279,26 @@ bert_model_files_tensor(const BertModelFiles *model, const char *name, int64 row
 {
 	const BertTensor *tensor = find_by_any_name(model, name, shard);
 
-	if (tensor == NULL)
-	{
-		if (optional)
-			return NULL;
-		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-				errmsg("%s has no tensor \"%s%s\"", model->shards[0]->label,
-					   model->prefix, name));
-	}
-	check_tensor(*shard, tensor, rows, cols);
+	if (tensor != NULL)
+		check_tensor(*shard, tensor, rows, cols);
+	else if (!optional)
+		missing_tensor(model->shards[0], model->prefix, name);
+	return tensor;
+}
+
+const BertTensor *
+bert_model_files_module_tensor(const BertModelFiles *model, int module,
+							   const char *name, int64 rows, int64 cols, bool optional,
+							   BertSafetensors **shard)
+{
+	const BertTensor *tensor;
+
+	*shard = model->module_weights[module];
+	tensor = bert_safetensors_find(*shard, name);
+	if (tensor != NULL)
+		check_tensor(*shard, tensor, rows, cols);
+	else if (!optional)
+		missing_tensor(*shard, "", name);
 	return tensor;
 }
 
@@ -245,14 +319,18 @@ length_of(const BertConfig *config, Length length)
 			return config->max_positions;
 		case TYPES:
 			return config->type_vocab_size;
+		case HEAD:
+			return config->head_size;
+		case DISTANCES:
+			return 2 * (int64) config->max_positions - 1;
 	}
 	pg_unreachable();
 }
 
-/* All of a table's tensors are there, with these shapes. */
+/* A table's tensors have these shapes, and are there if they must be. */
 static void
 check_tensors(const BertModelFiles *model, const char *before,
-			  const TensorShape *shapes, int n)
+			  const TensorShape *shapes, int n, bool optional)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -260,15 +338,33 @@ check_tensors(const BertModelFiles *model, const char *before,
 		BertSafetensors *shard;
 
 		bert_model_files_tensor(model, name, length_of(&model->config, shapes[i].rows),
-								length_of(&model->config, shapes[i].cols), false,
+								length_of(&model->config, shapes[i].cols), optional,
 								&shard);
 		pfree(name);
+	}
+}
+
+static void
+check_layer(const BertModelFiles *model, const char *before)
+{
+	const BertConfig *config = &model->config;
+
+	check_tensors(model, before, layer, lengthof(layer), false);
+	if (config->position_type != BERT_POSITIONS_ABSOLUTE)
+		check_tensors(model, before, distances, lengthof(distances), false);
+	if (config->hidden_act == BERT_ACT_PRELU)
+		check_tensors(model, before, prelu, lengthof(prelu), false);
+	if (config->hidden_act == BERT_ACT_XIELU)
+	{
+		check_tensors(model, before, xielu, lengthof(xielu), false);
+		check_tensors(model, before, xielu_constants, lengthof(xielu_constants), true);
 	}
 }
 
 void
 bert_model_read_weights(BertModelFiles *model)
 {
+	BertConfig *config = &model->config;
 	BertSafetensors *shard;
 
 	open_all_shards(model);
@@ -276,16 +372,18 @@ bert_model_read_weights(BertModelFiles *model)
 	if (find_by_any_name(model, embeddings[0].name, &shard) == NULL)
 		model->prefix = "";
 
-	check_tensors(model, "", embeddings, lengthof(embeddings));
-	for (int i = 0; i < model->config.num_layers; i++)
+	check_tensors(model, "", embeddings, lengthof(embeddings), false);
+	if (config->position_type == BERT_POSITIONS_ABSOLUTE)
+		check_tensors(model, "", positions, lengthof(positions), false);
+	for (int i = 0; i < config->num_layers; i++)
 	{
 		char *before = psprintf("encoder.layer.%d.", i);
 
 		CHECK_FOR_INTERRUPTS();
-		check_tensors(model, before, layer, lengthof(layer));
+		check_layer(model, before);
 		pfree(before);
 	}
-	model->config.has_pooler = find_by_any_name(model, pooler[0].name, &shard) != NULL;
-	if (model->config.has_pooler)
-		check_tensors(model, "", pooler, lengthof(pooler));
+	config->has_pooler = find_by_any_name(model, pooler[0].name, &shard) != NULL;
+	if (config->has_pooler)
+		check_tensors(model, "", pooler, lengthof(pooler), false);
 }

@@ -22,7 +22,7 @@
 
 #define PRECISION  "fp32"
 #define MAGIC      "bertpack"
-#define DATA_START 8192          /* of the data; the header lies before it */
+#define DATA_START 32768         /* of the data; the header lies before it */
 #define CHUNK      (1024 * 1024) /* between two looks at interrupts */
 
 /* The first bytes of a pack. Written last, so an unfinished pack has none. */
@@ -201,7 +201,8 @@ open_pack(BertPack *pack, const char *name, const char *identity, char **new_ide
 		good = false;
 	}
 	if (!good)
-		ereport(LOG, errmsg("a pack in the cache of bert is damaged or outdated"),
+		ereport(LOG_SERVER_ONLY, /* no client learns the path */
+				errmsg("a pack in the cache of bert is damaged or outdated"),
 				errdetail("The file is \"%s\".", path));
 	else if (new_identity != NULL)
 		*new_identity = bert_file_identity(&st);
@@ -387,7 +388,7 @@ write_header(PackWriter *writer, PackHeader *header)
 static void
 fill_pack(PackWriter *writer, const BertModelFiles *files)
 {
-	BertWeightsLayout *layout = bert_weights_layout(&files->config);
+	BertWeightsLayout *layout = bert_weights_layout(&files->config, &files->recipe);
 	PackHeader *header = palloc0(sizeof(PackHeader));
 	size_t block_nbytes;
 	void *block = bert_tokenizer_compile(&files->tokenizer, &block_nbytes);

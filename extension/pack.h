@@ -19,8 +19,8 @@
 #include "model.h"
 #include "tokenizer.h"
 
-#define BERT_PACK_VERSION                                                              \
-	1 /* layout of the pack, of model.h and of the tokenizer's block */
+/* Of the pack's layout, of model.h and of the tokenizer's block. */
+#define BERT_PACK_VERSION 2
 
 /* Where models are: bert.model_directory, or "bert" below PostgreSQL's share directory. */
 extern const char *bert_model_directory_path(void);

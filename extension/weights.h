@@ -33,30 +33,56 @@ typedef struct BertNorm
 	size_t bias;
 } BertNorm;
 
+/*
+ * Distances of a layer's relative positions, one column for each: distance_embedding,
+ * transposed and padded, so that 16 queries that follow each other read 16 columns that
+ * do, also those past the last query.
+ */
+#define BERT_DISTANCES_LD(max_positions) TYPEALIGN(16, 2 * (max_positions) -1 + 16)
+
+/* Floats of a layer's distances. */
+static inline size_t
+bert_distances_size(const BertConfig *config)
+{
+	return (size_t) config->head_size * BERT_DISTANCES_LD(config->max_positions);
+}
+
 typedef struct BertLayer
 {
 	BertLinear qkv;
+	size_t distances; /* (head_size, BERT_DISTANCES_LD); relative positions only */
 	BertLinear attention_output;
 	BertNorm attention_norm;
 	BertLinear intermediate;
+	size_t activation; /* (BERT_ACT_PARAMETERS) of hidden_act */
 	BertLinear output;
 	BertNorm output_norm;
 } BertLayer;
 
+/* Of a module of the recipe: what its kind has. */
+typedef struct BertModuleWeights
+{
+	BertLinear linear;
+	BertLinear residual; /* out_size 0: the input itself */
+	BertNorm norm;
+} BertModuleWeights;
+
 typedef struct BertWeightsLayout
 {
 	size_t word_embeddings;     /* (vocab_size, hidden_size) */
-	size_t position_embeddings; /* (max_positions, hidden_size) */
+	size_t position_embeddings; /* (max_positions, hidden_size); absolute only */
 	size_t type_embeddings;     /* (type_vocab_size, hidden_size) */
 	BertNorm embeddings_norm;
 	BertLinear pooler; /* where config.has_pooler */
-	size_t nbytes;     /* of all */
+	BertModuleWeights modules[BERT_MAX_MODULES];
+	size_t nbytes; /* of all */
 	int32 num_layers;
 	BertLayer layers[FLEXIBLE_ARRAY_MEMBER];
 } BertWeightsLayout;
 
 /* palloc'd. */
-extern BertWeightsLayout *bert_weights_layout(const BertConfig *config);
+extern BertWeightsLayout *bert_weights_layout(const BertConfig *config,
+											  const BertRecipe *recipe);
 
 /* A tensor by its offset. */
 static inline const float *

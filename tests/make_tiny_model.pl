@@ -23,32 +23,55 @@ my %o = (
 	dtype        => 'f32',
 	act          => 'gelu',
 	pooling      => 'mean',
+	prompts      => {},
 	prefix       => '',
+	shards       => 1,
 	pooler       => 1,
 	normalize    => 1,
 	modules      => 1,
 	lower        => 1,
+	gain         => 1,
 	seed         => 1);
 
 GetOptions(
 	\%o,
 	'layers=i', 'hidden=i', 'heads=i', 'intermediate=i', 'positions=i', 'types=i',
 	'vocab=i',              # pieces, filled up with [unusedN]
-	'dtype=s',              # f32, f16, bf16
+	'words!',               # or with words: aaaa, aaab, ...
+	'gain=f',               # how wide queries, keys and intermediates spread
+	'dtype=s',              # f32, f16, bf16, or mixed: one after the other
 	'act=s',                # hidden_act
+	'position_type=s',      # position_embedding_type: "relative_key"
 	'prefix=s',             # before the tensors' names: "bert."
 	'pooler!',              # with pooler.dense
+	'extras!',              # with tensors that the encoder has no use for
+	'shards=i',             # files of weights; more than one with an index
 	'pooling=s',            # a mode of sentence-transformers, or several: "cls,mean"
+	'include_prompt!',      # of Pooling; without the option, nothing is said of it
 	'normalize!',           # with a Normalize module
+	'after=s',              # modules after Pooling: "Dense:24:ReLU,LayerNorm,Normalize";
+							# Dense:SIZE:ACTIVATION[:nobias][:residual]
 	'modules!',             # with modules.json at all
+	'encoder_folder!',      # the encoder's files are in 0_Transformer
 	'max_seq_length=i',     # in sentence_bert_config.json
-	'prompt=s',             # default prompt
+	'prompt=s',             # default prompt, named "query"
+	'prompts=s%',           # a prompt: --prompts passage='passage: '
+	'default_prompt=s',     # name of the default prompt
+	'truncate_dim=i',       # elements of the vector that stay
 	'lower!',               # lower-case the text
 	'vocab_txt!',           # vocab.txt in place of tokenizer.json
 	'old_names!',           # LayerNorm.gamma and LayerNorm.beta
 	'seed=i') && @ARGV == 1
   or die "usage: $0 [options] DIRECTORY\n";
-my $dir = $ARGV[0];
+my $dir     = $ARGV[0];
+my $encoder = $o{encoder_folder} ? '0_Transformer/' : '';
+
+if (defined $o{prompt})
+{
+	$o{prompts}{query} = $o{prompt};
+	$o{default_prompt} //= 'query';
+}
+$o{after} //= $o{normalize} ? 'Normalize' : '';
 
 # A generator of our own: perl's differs between versions.
 my $state = $o{seed};
@@ -85,75 +108,173 @@ my %packers = (
 	f32  => sub { return pack('f<*', @_) },
 	f16  => sub { return join('', map { pack_half($_) } @_) },
 	bf16 => sub { return join('', map { substr(pack('f<', $_), 2, 2) } @_) });
-my $packer = $packers{ $o{dtype} } or die "unknown dtype $o{dtype}\n";
+my @dtypes = $o{dtype} eq 'mixed' ? sort keys %packers : ($o{dtype});
+die "unknown dtype $o{dtype}\n" if grep { !$packers{$_} } @dtypes;
 
-# Weights. Layers multiply by about one, so that differences survive to the output.
-my (%shapes, %ranges);
-
+# Tensors to be written: name => { shape, from, to }. Layers multiply by about one, so
+# that differences survive to the output.
 sub tensor
 {
-	my ($name, $from, $to, @shape) = @_;
+	my ($tensors, $name, $from, $to, @shape) = @_;
 
 	$name =~ s/LayerNorm\.weight$/LayerNorm.gamma/ if $o{old_names};
 	$name =~ s/LayerNorm\.bias$/LayerNorm.beta/    if $o{old_names};
-	$shapes{"$o{prefix}$name"} = \@shape;
-	$ranges{"$o{prefix}$name"} = [ $from, $to ];
+	$tensors->{$name} = { shape => \@shape, from => $from, to => $to };
+}
+
+sub matrix
+{
+	my ($tensors, $name, $out, $in) = @_;
+	my $gain  = $name =~ /query|key|intermediate/ ? $o{gain} : 1;
+	my $bound = $gain * sqrt(3 / $in);
+
+	tensor($tensors, "$name.weight", -$bound, $bound, $out, $in);
 }
 
 sub linear
 {
-	my ($name, $out, $in) = @_;
-	my $bound = sqrt(3 / $in);
+	my ($tensors, $name, $out, $in) = @_;
 
-	tensor("$name.weight", -$bound, $bound, $out, $in);
-	tensor("$name.bias", -0.1, 0.1, $out);
+	matrix($tensors, $name, $out, $in);
+	tensor($tensors, "$name.bias", -0.1, 0.1, $out);
 }
 
 sub layer_norm
 {
-	my ($name) = @_;
+	my ($tensors, $name, $size) = @_;
 
-	tensor("$name.weight", 0.8, 1.2, $o{hidden});
-	tensor("$name.bias", -0.1, 0.1, $o{hidden});
+	tensor($tensors, "$name.weight", 0.8, 1.2, $size);
+	tensor($tensors, "$name.bias", -0.1, 0.1, $size);
 }
 
-sub write_weights
+# Values in slices, as a large table would not fit as a list.
+sub tensor_data
 {
+	my ($tensor, $packer) = @_;
+	my $left = 1;
+	my $data = '';
+
+	$left *= $_ foreach (@{ $tensor->{shape} });
+	while ($left > 0)
+	{
+		my $n = $left < 4096 ? $left : 4096;
+
+		$data .= $packer->(map { uniform($tensor->{from}, $tensor->{to}) } 1 .. $n);
+		$left -= $n;
+	}
+	return $data;
+}
+
+my $n_tensors = 0;
+
+# The tensors of these names as a safetensors file.
+sub write_tensors
+{
+	my ($file, $tensors, @names) = @_;
 	my ($header, $data) = ('', '');
 
-	tensor('embeddings.word_embeddings.weight', -1, 1, $o{vocab}, $o{hidden});
-	tensor('embeddings.position_embeddings.weight', -1, 1, $o{positions}, $o{hidden});
-	tensor('embeddings.token_type_embeddings.weight', -1, 1, $o{types}, $o{hidden});
-	layer_norm('embeddings.LayerNorm');
-	foreach my $i (0 .. $o{layers} - 1)
+	foreach my $name (@names)
 	{
-		my $layer = "encoder.layer.$i";
-
-		linear("$layer.attention.self.$_", $o{hidden}, $o{hidden})
-		  foreach ('query', 'key', 'value');
-		linear("$layer.attention.output.dense", $o{hidden}, $o{hidden});
-		layer_norm("$layer.attention.output.LayerNorm");
-		linear("$layer.intermediate.dense", $o{intermediate}, $o{hidden});
-		linear("$layer.output.dense", $o{hidden}, $o{intermediate});
-		layer_norm("$layer.output.LayerNorm");
-	}
-	linear('pooler.dense', $o{hidden}, $o{hidden}) if $o{pooler};
-
-	foreach my $name (sort keys %shapes)
-	{
-		my $n     = 1;
 		my $begin = length($data);
+		my $dtype = $dtypes[ $n_tensors++ % @dtypes ];
 
-		$n *= $_ foreach (@{ $shapes{$name} });
-		$data .= $packer->(map { uniform(@{ $ranges{$name} }) } 1 .. $n);
+		$data .= tensor_data($tensors->{$name}, $packers{$dtype});
 		$header .= sprintf(
 			',"%s":{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}',
-			$name, uc($o{dtype}), join(',', @{ $shapes{$name} }),
+			$name, uc($dtype), join(',', @{ $tensors->{$name}{shape} }),
 			$begin, length($data));
 	}
 	$header = "{\"__metadata__\":{\"format\":\"pt\"}$header}";
 	$header .= ' ' while length($header) % 8 != 0;
-	write_file('model.safetensors', pack('Q<', length($header)) . $header . $data);
+	write_file($file, pack('Q<', length($header)) . $header . $data);
+}
+
+# Of hidden_act, if it learns.
+sub activation_tensors
+{
+	my ($tensors, $name) = @_;
+
+	tensor($tensors, "$name.weight", 0.1, 0.4, 1) if $o{act} eq 'prelu';
+	return if $o{act} ne 'xielu';
+	tensor($tensors, "$name.alpha_p", -0.5, 0.5, 1);
+	tensor($tensors, "$name.alpha_n", -0.5, 0.5, 1);
+	tensor($tensors, "$name.beta", 0.5, 0.5);
+	tensor($tensors, "$name.eps", -1e-6, -1e-6);
+}
+
+sub layer_tensors
+{
+	my ($tensors, $layer) = @_;
+	my ($hidden, $inner) = ($o{hidden}, $o{intermediate});
+
+	linear($tensors, "$layer.attention.self.$_", $hidden, $hidden)
+	  foreach ('query', 'key', 'value');
+	tensor($tensors, "$layer.attention.self.distance_embedding.weight",
+		-0.5, 0.5, 2 * $o{positions} - 1, $hidden / $o{heads})
+	  if defined $o{position_type} && $o{position_type} =~ /^relative/;
+	linear($tensors, "$layer.attention.output.dense", $hidden, $hidden);
+	layer_norm($tensors, "$layer.attention.output.LayerNorm", $hidden);
+	linear($tensors, "$layer.intermediate.dense", $inner, $hidden);
+	activation_tensors($tensors, "$layer.intermediate.intermediate_act_fn");
+	linear($tensors, "$layer.output.dense", $hidden, $inner);
+	layer_norm($tensors, "$layer.output.LayerNorm", $hidden);
+}
+
+# All of the encoder, without the prefix.
+sub encoder_tensors
+{
+	my %tensors;
+	my $hidden = $o{hidden};
+
+	tensor(\%tensors, "embeddings.${_}_embeddings.weight", -1, 1,
+		$o{ { word => 'vocab', position => 'positions', token_type => 'types' }->{$_} },
+		$hidden)
+	  foreach ('word', 'position', 'token_type');
+	layer_norm(\%tensors, 'embeddings.LayerNorm', $hidden);
+	layer_tensors(\%tensors, "encoder.layer.$_") foreach (0 .. $o{layers} - 1);
+	linear(\%tensors, 'pooler.dense', $hidden, $hidden) if $o{pooler};
+	return \%tensors;
+}
+
+# The first tensors in the first file, and so on.
+sub write_shards
+{
+	my ($tensors, @names) = @_;
+	my $each = int(@names / $o{shards}) + 1;
+	my @map;
+
+	foreach my $i (1 .. $o{shards})
+	{
+		my $file  = sprintf('model-%05d-of-%05d.safetensors', $i, $o{shards});
+		my @shard = splice(@names, 0, $each);
+
+		write_tensors("$encoder$file", $tensors, @shard);
+		push(@map, map { "\"$_\":\"$file\"" } @shard);
+	}
+	write_file("${encoder}model.safetensors.index.json",
+		'{"metadata":{},"weight_map":{' . join(",\n", @map) . "}}\n");
+}
+
+sub write_weights
+{
+	my $bare    = encoder_tensors();
+	my %tensors = map { ("$o{prefix}$_" => $bare->{$_}) } keys %$bare;
+
+	if ($o{extras})
+	{
+		tensor(\%tensors, "$o{prefix}embeddings.position_ids", 0, 1, 1, $o{positions});
+		tensor(\%tensors, 'cls.predictions.bias', -0.1, 0.1, $o{vocab});
+		linear(\%tensors, 'cls.predictions.transform.dense', $o{hidden}, $o{hidden});
+		linear(\%tensors, 'cls.seq_relationship', 2, $o{hidden});
+	}
+	if ($o{shards} > 1)
+	{
+		write_shards(\%tensors, sort keys %tensors);
+	}
+	else
+	{
+		write_tensors("${encoder}model.safetensors", \%tensors, sort keys %tensors);
+	}
 }
 
 # A vocabulary that can spell every English word, and has a few words whole.
@@ -170,7 +291,8 @@ sub vocabulary
 	my %seen;
 
 	@pieces = grep { !$seen{$_}++ } @pieces;
-	push(@pieces, "[unused$_]") foreach (@pieces .. $o{vocab} - 1);
+	my $word = 'aaaa';
+	push(@pieces, $o{words} ? $word++ : "[unused$_]") foreach (@pieces .. $o{vocab} - 1);
 	die "a vocabulary has at least " . scalar(@pieces) . " pieces\n"
 	  if @pieces > $o{vocab};
 	return @pieces;
@@ -199,14 +321,14 @@ sub write_tokenizer
 	my ($a, $b) = map { "{\"Sequence\":{\"id\":\"$_\",\"type_id\":0}}" } ('A', 'B');
 	my ($b1, $sep1) = map { s/"type_id":0/"type_id":1/r } ($b, $sep);
 
-	write_file('tokenizer_config.json',
+	write_file("${encoder}tokenizer_config.json",
 		"{\"do_lower_case\":$lower,\"model_max_length\":512}\n");
 	if ($o{vocab_txt})
 	{
-		write_file('vocab.txt', join('', map { "$_\n" } @pieces));
+		write_file("${encoder}vocab.txt", join('', map { "$_\n" } @pieces));
 		return;
 	}
-	write_file('tokenizer.json', <<"EOF");
+	write_file("${encoder}tokenizer.json", <<"EOF");
 {"version":"1.0","truncation":null,"padding":null,
 "added_tokens":[$added],
 "normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,
@@ -224,7 +346,12 @@ EOF
 
 sub write_config
 {
-	write_file('config.json', <<"EOF");
+	my $position_type =
+	  defined $o{position_type}
+	  ? "\n  \"position_embedding_type\": \"$o{position_type}\","
+	  : '';
+
+	write_file("${encoder}config.json", <<"EOF");
 {
   "architectures": ["BertModel"],
   "hidden_act": "$o{act}",
@@ -234,44 +361,115 @@ sub write_config
   "max_position_embeddings": $o{positions},
   "model_type": "bert",
   "num_attention_heads": $o{heads},
-  "num_hidden_layers": $o{layers},
+  "num_hidden_layers": $o{layers},$position_type
   "type_vocab_size": $o{types},
   "vocab_size": $o{vocab}
 }
 EOF
 }
 
-sub write_recipe
+sub write_pooling
 {
-	my @modules = ('Transformer', 'Pooling', $o{normalize} ? 'Normalize' : ());
-	my @modes   = map { "\"$_\"" } split(/,/, $o{pooling});
-	my $modes   = @modes == 1 ? $modes[0] : '[' . join(',', @modes) . ']';
+	my ($folder) = @_;
+	my @modes = map { "\"$_\"" } split(/,/, $o{pooling});
+	my $modes = @modes == 1 ? $modes[0] : '[' . join(',', @modes) . ']';
+	my $include =
+	  defined $o{include_prompt}
+	  ? ',"include_prompt":' . ($o{include_prompt} ? 'true' : 'false')
+	  : '';
+
+	write_file("$folder/config.json",
+		"{\"word_embedding_dimension\":$o{hidden},\"pooling_mode\":$modes$include}\n");
+	return $o{hidden} * @modes;
+}
+
+sub write_dense
+{
+	my ($folder, $in, $out, $activation, @flags) = @_;
+	my %flag   = map { $_ => 1 } @flags;
+	my $module = $activation eq 'Identity' ? 'linear' : 'activation';
+	my %tensors;
+
+	write_file("$folder/config.json",
+		"{\"in_features\":$in,\"out_features\":$out,\"bias\":"
+		  . ($flag{nobias} ? 'false' : 'true')
+		  . ",\"activation_function\":\"torch.nn.modules.$module.$activation\""
+		  . ($flag{residual} ? ',"use_residual":true' : '')
+		  . "}\n");
+	linear(\%tensors, 'linear', $out, $in);
+	delete $tensors{'linear.bias'} if $flag{nobias};
+	matrix(\%tensors, 'residual', $out, $in) if $flag{residual} && $in != $out;
+	write_tensors("$folder/model.safetensors", \%tensors, sort keys %tensors);
+	return $out;
+}
+
+# A module's folder; returns the size of the vector that comes out of it.
+sub write_module
+{
+	my ($folder, $size, $kind, @options) = @_;
+
+	mkdir("$dir/$folder");
+	return write_pooling($folder) if $kind eq 'Pooling';
+	return write_dense($folder, $size, @options) if $kind eq 'Dense';
+	write_file("$folder/config.json", "{\"dropout\":0.5}\n") if $kind eq 'Dropout';
+	if ($kind eq 'LayerNorm')
+	{
+		my %tensors;
+
+		layer_norm(\%tensors, 'norm', $size);
+		write_file("$folder/config.json", "{\"dimension\":$size}\n");
+		write_tensors("$folder/model.safetensors", \%tensors, sort keys %tensors);
+	}
+	return $size;
+}
+
+sub write_modules
+{
+	my @modules = ('Transformer', 'Pooling', split(/,/, $o{after}));
+	my $size    = $o{hidden};
 	my @lines;
 
 	foreach my $i (0 .. $#modules)
 	{
+		my ($kind, @options) = split(/:/, $modules[$i]);
+		my $folder = $i == 0 ? $encoder =~ s/\/$//r : "${i}_$kind";
+
+		$size = write_module($folder, $size, $kind, @options) if $i > 0;
 		push(@lines,
 			sprintf('{"idx":%d,"name":"%d","path":"%s",'
 				  . '"type":"sentence_transformers.models.%s"}',
-				$i, $i, $i == 0 ? '' : "${i}_$modules[$i]", $modules[$i]));
+				$i, $i, $folder, $kind));
 	}
 	write_file('modules.json', '[' . join(",\n", @lines) . "]\n");
-	mkdir("$dir/1_Pooling");
-	write_file('1_Pooling/config.json',
-		"{\"word_embedding_dimension\":$o{hidden},\"pooling_mode\":$modes}\n");
-	write_file('sentence_bert_config.json',
+}
+
+sub write_sentence_transformers_config
+{
+	my @prompts = map { quote($_) . ':' . quote($o{prompts}{$_}) }
+	  sort keys %{ $o{prompts} };
+	my @members;
+
+	push(@members, '"prompts":{' . join(',', @prompts) . '}') if @prompts;
+	push(@members, '"default_prompt_name":' . quote($o{default_prompt}))
+	  if defined $o{default_prompt};
+	push(@members, "\"truncate_dim\":$o{truncate_dim}") if defined $o{truncate_dim};
+	write_file('config_sentence_transformers.json', '{' . join(',', @members) . "}\n")
+	  if @members;
+}
+
+sub write_recipe
+{
+	write_modules();
+	write_file("${encoder}sentence_bert_config.json",
 		"{\"max_seq_length\":$o{max_seq_length},\"do_lower_case\":false}\n")
 	  if defined $o{max_seq_length};
-	write_file('config_sentence_transformers.json',
-		"{\"prompts\":{\"query\":"
-		  . quote($o{prompt})
-		  . "},\"default_prompt_name\":\"query\"}\n")
-	  if defined $o{prompt};
+	write_sentence_transformers_config();
 }
 
 umask(022);
 mkdir($dir);
+mkdir("$dir/$encoder") if $encoder;
 write_config();
 write_tokenizer();
-write_recipe() if $o{modules};
 write_weights();
+write_recipe() if $o{modules};

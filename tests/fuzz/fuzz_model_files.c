@@ -18,10 +18,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "model_files.h"
+#include "packing.h"
 
 extern int LLVMFuzzerInitialize(int *argc, char ***argv);
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes);
+
+/* Files with fixed names, and then those of the modules after the encoder. */
+#define N_MODULES 4
+#define N_FILES   (BERT_FILE_SHARD + 2 * N_MODULES)
 
 /* The good files; the index and the files that exclude others are added by hand. */
 static BertModelFiles good;
@@ -59,16 +63,27 @@ add_good(BertModelFileId file, const char *content)
 	good.files[file].nbytes = strlen(content);
 }
 
+/* File number i of what is fuzzed. */
+static BertModelFileId
+file_id(int i)
+{
+	return i < BERT_FILE_SHARD ? i : BERT_FILE_MODULE_CONFIG(1) + i - BERT_FILE_SHARD;
+}
+
 static void
 write_seeds(const char *to)
 {
-	for (int i = 0; i < BERT_FILE_SHARD; i++)
+	for (int i = 0; i < N_FILES; i++)
 	{
+		const BertModelFile *file = &good.files[file_id(i)];
 		char content[1 << 16] = {(char) i};
 		char path[1000];
-		ssize_t nbytes = pread(good.files[i].fd, content + 1, sizeof(content) - 1, 0);
+		ssize_t nbytes;
 		FILE *seed;
 
+		if (file->fd < 0)
+			continue;
+		nbytes = pread(file->fd, content + 1, sizeof(content) - 1, 0);
 		snprintf(path, sizeof(path), "%s/%d", to, i);
 		seed = fopen(path, "wb");
 		if (nbytes < 0 || seed == NULL ||
@@ -87,7 +102,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		exit(1);
 	run("umask 022; perl tests/make_tiny_model.pl --layers 1 --hidden 2 --heads 1 "
 		"--intermediate 3 --positions 4 --vocab 128 --max_seq_length 4 --prompt 'a b' "
-		"%s/m",
+		"--position_type relative_key --pooling cls,mean "
+		"--after Dense:3:Tanh:residual,LayerNorm,Normalize %s/m",
 		directory);
 	root_fd = open(directory, O_RDONLY | O_DIRECTORY);
 	if (!bert_try(open_good, &root_fd, true, NULL))
@@ -111,6 +127,8 @@ static void
 choose_files(BertModelFileId file)
 {
 	model = good;
+	if (file == BERT_FILE_MODULES)
+		model.n_entries = 0; /* to be read again */
 	if (file == BERT_FILE_VOCAB || file == BERT_FILE_ADDED_TOKENS)
 		model.files[BERT_FILE_TOKENIZER].fd = -1;
 	if (file == BERT_FILE_VOCAB)
@@ -120,7 +138,6 @@ choose_files(BertModelFileId file)
 		model.files[BERT_FILE_SHARD] = model.files[BERT_FILE_WEIGHTS];
 		model.files[BERT_FILE_SHARD].name = "a.safetensors";
 		model.files[BERT_FILE_WEIGHTS].fd = -1;
-		model.n_files = BERT_FILE_SHARD + 1;
 	}
 }
 
@@ -141,31 +158,64 @@ tokenize(void)
 	void *block = bert_tokenizer_compile(&model.tokenizer, &nbytes);
 
 	bert_tokenize(bert_tokenizer_attach(block, nbytes), text, sizeof(text) - 1, true,
-				  count_token, NULL);
+				  false, count_token, NULL);
+}
+
+/* A BertWeightsWriter: the end of what was written; pieces follow each other. */
+static void
+advance(void *arg, size_t offset, const void *data, size_t nbytes)
+{
+	size_t *end = arg;
+
+	if (data == NULL || offset < *end)
+		abort();
+	*end = offset + nbytes;
 }
 
 static void
-read_weights(void)
+pack_weights(void)
 {
-	BertSafetensors *shard;
-	const BertTensor *tensor =
-		bert_model_files_tensor(&model, "embeddings.LayerNorm.bias",
-								model.config.hidden_size, 1, false, &shard);
-	float *values = palloc(tensor->n_elements * sizeof(float));
+	BertWeightsLayout *layout = bert_weights_layout(&model.config, &model.recipe);
+	size_t end = 0;
 
-	bert_safetensors_read(shard, tensor, 0, tensor->n_elements, values);
+	bert_weights_pack(&model, layout, advance, &end);
+	if (end > layout->nbytes || layout->nbytes - end >= BERT_WEIGHT_ALIGN)
+		abort();
+}
+
+/* Each module takes what the one before gives, and prompts are pairs of texts. */
+static void
+check_recipe(void)
+{
+	const BertRecipe *recipe = &model.recipe;
+	int32 size = bert_recipe_pooled_size(recipe, model.config.hidden_size);
+
+	for (int i = 0; i < recipe->n_modules; i++)
+	{
+		if (recipe->modules[i].in_size != size || recipe->modules[i].out_size < 1)
+			abort();
+		size = recipe->modules[i].out_size;
+	}
+	if (recipe->max_tokens < 3 || recipe->max_tokens > model.config.max_positions ||
+		recipe->pooling == 0 || recipe->truncate_dim < 0)
+		abort();
+	if (recipe->prompts_nbytes < 1 || recipe->prompts_nbytes > BERT_PROMPTS_NBYTES ||
+		recipe->prompts[recipe->prompts_nbytes - 1] != '\0' ||
+		recipe->default_prompt >= recipe->prompts_nbytes ||
+		bert_recipe_prompt(recipe, "query") == NULL ||
+		bert_recipe_prompt(recipe, "document") == NULL)
+		abort();
 }
 
 /* Parse, and use what must be usable if that went well. */
 static void
 parse(void *go_on)
 {
+	if (model.n_entries == 0)
+		bert_model_read_modules(&model);
 	bert_model_files_parse(&model);
-	if (model.recipe.max_tokens < 3 ||
-		model.recipe.max_tokens > model.config.max_positions ||
-		model.recipe.pooling == 0)
-		abort();
-	read_weights();
+	check_recipe();
+	pack_weights();
 	if (*(bool *) go_on)
 		tokenize();
 }
@@ -186,7 +236,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
 	if (ftruncate(fd, 0) != 0 ||
 		pwrite(fd, data + 1, nbytes - 1, 0) != (ssize_t) nbytes - 1)
 		abort();
-	file = (data[0] & 0x7F) % BERT_FILE_SHARD;
+	file = file_id((data[0] & 0x7F) % N_FILES);
 	go_on = (data[0] & 0x80) != 0;
 	choose_files(file);
 	model.files[file].fd = fd;

@@ -208,6 +208,15 @@ loads_with(const char *file, const char *from, const char *to)
 	return try_edit(&edit);
 }
 
+static bool
+raises_with(const char *file, const char *content, int sqlstate, const char *fragment)
+{
+	Edit edit = {
+		.file = file, .to = content, .sqlstate = sqlstate, .fragment = fragment};
+
+	return try_edit(&edit);
+}
+
 static void
 test_refused(const Edit *edits, int n)
 {
@@ -316,7 +325,7 @@ test_files(void)
 		 "no tokenizer.json or vocab.txt"},
 		{"no weights", "rm model.safetensors", NO_FILE, "it has no model.safetensors"},
 		{"pickled weights", "mv model.safetensors pytorch_model.bin", UNSUPPORTED,
-		 "pytorch_model.bin is not supported"},
+		 "model 'tiny': pytorch_model.bin is not supported"},
 		{"weights of 0 bytes", ": > model.safetensors", CORRUPT,
 		 "model.safetensors: a safetensors file has at least 8 bytes"},
 		{"weights cut short", "truncate -s -1 model.safetensors", CORRUPT,
@@ -333,8 +342,8 @@ test_files(void)
 	{
 		make_model("");
 		shell("cd %s/tiny; %s", root, cases[i].command);
-		ok(raises(load, "tiny", cases[i].sqlstate, cases[i].fragment), "is refused: %s",
-		   cases[i].claim);
+		ok(raises(load, "tiny", cases[i].sqlstate, with_quotes(cases[i].fragment)),
+		   "is refused: %s", cases[i].claim);
 	}
 	make_model("");
 }
@@ -451,8 +460,8 @@ static const Edit config_edits[] = {
 	 "'model_type' is missing"},
 	{"another model type", "config.json", "'bert'", "'roberta'", UNSUPPORTED,
 	 "'model_type' is 'roberta'"},
-	{"no vocab_size", "config.json", "'vocab_size'", "'vocab'", BAD_CONFIG,
-	 "'vocab_size' is missing"},
+	{"no vocab_size, which then is 30522", "config.json", "'vocab_size'", "'vocab'",
+	 CORRUPT, "has shape [160, 32], not [30522, 32]"},
 	{"a vocab_size of 2^31", "config.json", "'vocab_size': 160",
 	 "'vocab_size': 2147483648", BAD_CONFIG,
 	 "'vocab_size' must be an integer between 1 and 16777216, not 2147483648"},
@@ -491,40 +500,88 @@ static const Edit config_edits[] = {
 	{"an eps of 1e400", "config.json", "1e-12", "1e400", BAD_CONFIG, "not 1e400"},
 	{"an eps that is no number", "config.json", "1e-12", "NaN", BAD_CONFIG,
 	 "value expected"},
-	{"an unknown activation", "config.json", "'gelu'", "'mish'", UNSUPPORTED,
-	 "'hidden_act' is 'mish', which is not supported"},
+	{"an unknown activation", "config.json", "'gelu'", "'gelu_2'", UNSUPPORTED,
+	 "'hidden_act' is 'gelu_2', which is not supported"},
 	{"a decoder", "config.json", "{", "{'is_decoder': true,", UNSUPPORTED,
 	 "'is_decoder' is true"},
 	{"cross attention", "config.json", "{", "{'add_cross_attention': true,",
 	 UNSUPPORTED, "'add_cross_attention' is true"},
-	{"relative positions", "config.json", "{",
-	 "{'position_embedding_type': 'relative_key',", UNSUPPORTED,
-	 "'position_embedding_type' is 'relative_key'"},
+	{"unknown positions", "config.json", "{", "{'position_embedding_type': 'rotary',",
+	 UNSUPPORTED, "'position_embedding_type' is 'rotary'"},
+	{"relative positions without their tables", "config.json", "{",
+	 "{'position_embedding_type': 'relative_key',", CORRUPT,
+	 "has no tensor 'encoder.layer.0.attention.self.distance_embedding.weight'"},
+	{"a PReLU without its parameter", "config.json", "'gelu'", "'prelu'", CORRUPT,
+	 "has no tensor 'encoder.layer.0.intermediate.intermediate_act_fn.weight'"},
+	{"an xIELU without its parameters", "config.json", "'gelu'", "'xielu'", CORRUPT,
+	 "has no tensor 'encoder.layer.0.intermediate.intermediate_act_fn.alpha_p'"},
+	{"narrow embeddings", "config.json", "{", "{'embedding_size': 16,", UNSUPPORTED,
+	 "'embedding_size' is not 'hidden_size' 32"},
+	{"quantized weights", "config.json", "{", "{'quantization_config': {},",
+	 UNSUPPORTED, "'quantization_config' is given"},
+	{"an adapter", "adapter_config.json", NULL, "{}", UNSUPPORTED,
+	 "adapter_config.json is not supported"},
 	{"pruned heads", "config.json", "{", "{'pruned_heads': {'0': [1]},", UNSUPPORTED,
 	 "'pruned_heads' is not empty"},
 	{"a text that would leave its message", "config.json", "'bert'",
 	 "'\\u001b[2J\\u00e9'", UNSUPPORTED, "'\\x1b[2J\\xc3\\xa9'"},
 };
 
+/* All that transformers' ACT2FN has. */
+static const struct
+{
+	const char *name;
+	BertActivation activation;
+} activation_names[] = {
+	{"gelu", BERT_ACT_GELU},
+	{"gelu_10", BERT_ACT_GELU_10},
+	{"gelu_fast", BERT_ACT_GELU_FAST},
+	{"gelu_new", BERT_ACT_GELU_TANH},
+	{"gelu_python", BERT_ACT_GELU},
+	{"gelu_pytorch_tanh", BERT_ACT_GELU_TANH},
+	{"gelu_python_tanh", BERT_ACT_GELU_TANH},
+	{"gelu_accurate", BERT_ACT_GELU_TANH},
+	{"hardswish", BERT_ACT_HARDSWISH},
+	{"laplace", BERT_ACT_LAPLACE},
+	{"leaky_relu", BERT_ACT_LEAKY_RELU},
+	{"linear", BERT_ACT_LINEAR},
+	{"mish", BERT_ACT_MISH},
+	{"prelu", BERT_ACT_PRELU},
+	{"quick_gelu", BERT_ACT_QUICK_GELU},
+	{"relu", BERT_ACT_RELU},
+	{"relu2", BERT_ACT_RELU2},
+	{"relu6", BERT_ACT_RELU6},
+	{"sigmoid", BERT_ACT_SIGMOID},
+	{"silu", BERT_ACT_SILU},
+	{"sqrtsoftplus", BERT_ACT_SQRTSOFTPLUS},
+	{"swish", BERT_ACT_SILU},
+	{"tanh", BERT_ACT_TANH},
+	{"xielu", BERT_ACT_XIELU},
+};
+
+static void
+test_activations(void)
+{
+	for (int i = 0; i < (int) lengthof(activation_names); i++)
+	{
+		make_model(psprintf("--act %s", activation_names[i].name));
+		ok(returns(load, "tiny") &&
+			   model.config.hidden_act == (int32) activation_names[i].activation,
+		   "the activation %s is known", activation_names[i].name);
+	}
+	ok(returns(load, "tiny"), "the parameters of xIELU are there");
+	make_model("--act prelu");
+	ok(loads_with("model.safetensors",
+				  "'encoder.layer.0.intermediate.intermediate_act_"
+				  "fn.weight':{'dtype':'F32','shape':[1]",
+				  "'encoder.layer.0.intermediate.intermediate_act_fn.weight':{'dtype':"
+				  "'F32','shape':[] "),
+	   "a parameter may be a scalar");
+}
+
 static void
 test_config(void)
 {
-	static const struct
-	{
-		const char *name;
-		BertActivation activation;
-	} activations[] = {
-		{"gelu", BERT_ACT_GELU},
-		{"gelu_new", BERT_ACT_GELU_TANH},
-		{"gelu_pytorch_tanh", BERT_ACT_GELU_TANH},
-		{"gelu_fast", BERT_ACT_GELU_FAST},
-		{"quick_gelu", BERT_ACT_QUICK_GELU},
-		{"relu", BERT_ACT_RELU},
-		{"silu", BERT_ACT_SILU},
-		{"swish", BERT_ACT_SILU},
-		{"tanh", BERT_ACT_TANH},
-	};
-
 	make_model("");
 	ok(returns(load, "tiny") && model.config.vocab_size == 160 &&
 		   model.config.hidden_size == 32 && model.config.num_layers == 2 &&
@@ -532,21 +589,58 @@ test_config(void)
 		   model.config.intermediate_size == 64 && model.config.max_positions == 64 &&
 		   model.config.type_vocab_size == 2 &&
 		   model.config.hidden_act == BERT_ACT_GELU &&
+		   model.config.position_type == BERT_POSITIONS_ABSOLUTE &&
 		   model.config.layer_norm_eps == 1e-12f && model.config.has_pooler,
 	   "config.json gives the sizes");
 	ok(loads_with("config.json", "{",
-				  "{'pruned_heads': {}, 'is_decoder': false, "
-				  "'position_embedding_type': null, 'x': [{}, 1e9],"),
+				  "{'pruned_heads': {}, 'is_decoder': false, 'embedding_size': 32, "
+				  "'position_embedding_type': null, 'quantization_config': null, "
+				  "'x': [{}, 1e9],"),
 	   "keys that say the usual are no obstacle");
-	for (int i = 0; i < (int) lengthof(activations); i++)
-	{
-		char to[100];
-		snprintf(to, sizeof(to), "'%s'", activations[i].name);
-		ok(loads_with("config.json", "'gelu'", to) &&
-			   model.config.hidden_act == (int32) activations[i].activation,
-		   "the activation %s is known", activations[i].name);
-	}
+	ok(raises_with("config.json", "{'model_type':'bert'}", BAD_CONFIG,
+				   "of 768 elements") &&
+		   model.config.vocab_size == 30522 && model.config.hidden_size == 768 &&
+		   model.config.num_layers == 12 && model.config.num_heads == 12 &&
+		   model.config.intermediate_size == 3072 &&
+		   model.config.max_positions == 512 && model.config.type_vocab_size == 2 &&
+		   model.config.layer_norm_eps == 1e-12f,
+	   "a key that is not there has transformers' value");
+	ok(loads_with("config.json", "'layer_norm_eps': 1e-12,",
+				  "'layer_norm_eps': 1e-5,") &&
+		   model.config.layer_norm_eps == 1e-5f,
+	   "layer_norm_eps is read");
 	test_refused(config_edits, lengthof(config_edits));
+	make_model("--types 1 --positions 3");
+	ok(returns(load, "tiny") && model.config.type_vocab_size == 1 &&
+		   model.config.max_positions == 3,
+	   "a model may have one type and three positions");
+	test_activations();
+}
+
+static const Edit position_edits[] = {
+	{"a table of distances for another number of positions", "config.json",
+	 "'max_position_embeddings': 64", "'max_position_embeddings': 63", CORRUPT,
+	 "'encoder.layer.0.attention.self.distance_embedding.weight' has shape [127, 8], "
+	 "not [125, 8]"},
+	{"a table of distances for another head size", "config.json",
+	 "'num_attention_heads': 4", "'num_attention_heads': 2", CORRUPT,
+	 "has shape [127, 8], not [127, 16]"},
+};
+
+static void
+test_positions(void)
+{
+	make_model("--position_type relative_key_query");
+	ok(returns(load, "tiny") &&
+		   model.config.position_type == BERT_POSITIONS_RELATIVE_KEY_QUERY,
+	   "positions may be relative: relative_key_query");
+	make_model("--position_type relative_key");
+	ok(returns(load, "tiny") &&
+		   model.config.position_type == BERT_POSITIONS_RELATIVE_KEY,
+	   "positions may be relative: relative_key");
+	ok(loads_with("model.safetensors", "position_embeddings", "position_embeddingz"),
+	   "they need no table of absolute positions");
+	test_refused(position_edits, lengthof(position_edits));
 }
 
 /* ---- the tokenizer ---- */
@@ -561,8 +655,42 @@ static const Edit tokenizer_edits[] = {
 	{"a sequence of normalizers", "tokenizer.json", "'normalizer':{",
 	 "'normalizer':{'type':'Sequence','normalizers':[]},'x':{", UNSUPPORTED,
 	 "normalizer 'Sequence'"},
-	{"a null normalizer", "tokenizer.json", "'normalizer':{", "'normalizer':null,'x':{",
-	 UNSUPPORTED, "normalizer 'null'"},
+	{"a sequence with another normalizer", "tokenizer.json", "'normalizer':{",
+	 "'normalizer':{'type':'Sequence','normalizers':[{'type':'Lowercase'},"
+	 "{'type':'Precompiled','precompiled_charsmap':''}]},'x':{",
+	 UNSUPPORTED, "normalizer 'Precompiled'"},
+	{"a normalizer after BERT's", "tokenizer.json", "'normalizer':{",
+	 "'normalizer':{'type':'Sequence','normalizers':[{'type':'BertNormalizer'},"
+	 "{'type':'Lowercase'}]},'x':{",
+	 UNSUPPORTED, "normalizer 'Lowercase'"},
+	{"a normalizer that only lower-cases", "tokenizer.json", "'BertNormalizer'",
+	 "'Lowercase'", UNSUPPORTED, "normalizer 'Lowercase'"},
+	{"a byte-level pre-tokenizer", "tokenizer.json", "'BertPreTokenizer'",
+	 "'ByteLevel'", UNSUPPORTED, "pre-tokenizer 'ByteLevel'"},
+	{"a sequence of pre-tokenizers", "tokenizer.json", "'pre_tokenizer':{",
+	 "'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'WhitespaceSplit'},"
+	 "{'type':'BertPreTokenizer'}]},'x':{",
+	 UNSUPPORTED, "pre-tokenizer 'WhitespaceSplit'"},
+	{"a pre-tokenizer after BERT's", "tokenizer.json", "'pre_tokenizer':{",
+	 "'pre_tokenizer':{'type':'Sequence','pretokenizers':[{'type':'BertPreTokenizer'},"
+	 "{'type':'Digits'}]},'x':{",
+	 UNSUPPORTED, "pre-tokenizer 'Sequence'"},
+	{"a null pre-tokenizer", "tokenizer.json", "'pre_tokenizer':{",
+	 "'pre_tokenizer':null,'x':{", UNSUPPORTED, "pre-tokenizer 'null'"},
+	{"a byte-level BPE model", "tokenizer.json", "'model':{'type':'WordPiece'",
+	 "'model':{'type':'BPE'", UNSUPPORTED, "tokenizer model 'BPE'"},
+	{"a WordLevel model", "tokenizer.json", "'model':{'type':'WordPiece'",
+	 "'model':{'type':'WordLevel'", UNSUPPORTED, "tokenizer model 'WordLevel'"},
+	{"texts cut on the left", "tokenizer_config.json", "{",
+	 "{'truncation_side':'left',", UNSUPPORTED,
+	 "tokenizer_config.json: truncation on the side 'left' is not supported"},
+	{"texts cut on the left, says tokenizer.json", "tokenizer.json", "'normalizer':{",
+	 "'truncation':{'direction':'Left','max_length':8},'normalizer':{", UNSUPPORTED,
+	 "tokenizer.json: truncation on the side 'Left' is not supported"},
+	{"another decoder", "tokenizer.json", "'decoder':{'type':'WordPiece'",
+	 "'decoder':{'type':'ByteLevel'", UNSUPPORTED, "decoder 'ByteLevel'"},
+	{"a byte-level post-processor", "tokenizer.json", "'TemplateProcessing'",
+	 "'ByteLevel'", UNSUPPORTED, "post-processor 'ByteLevel'"},
 	{"no normalizer", "tokenizer.json", "'normalizer'", "'x'", BAD_CONFIG,
 	 "'normalizer' is missing"},
 	{"another pre-tokenizer", "tokenizer.json", "'BertPreTokenizer'", "'Metaspace'",
@@ -585,16 +713,16 @@ static const Edit tokenizer_edits[] = {
 	 BAD_CONFIG, "'x' must be an integer between 0 and 159, not 160"},
 	{"a negative id", "tokenizer.json", "'the':", "'x':-1,'the':", BAD_CONFIG,
 	 "'x' must be an integer between 0 and 159"},
-	{"an id of an added token that has no embedding", "tokenizer.json", "'id':4,",
-	 "'id':160,", BAD_CONFIG, "'id' must be an integer between 0 and 159"},
+	{"an added token that has no embedding", "tokenizer.json", "'content':'[MASK]'",
+	 "'content':'x y'", BAD_CONFIG, "its added token 'x y' has id 160"},
 	{"an added token without id", "tokenizer.json", "'id':4,", "", BAD_CONFIG,
 	 "added token without id"},
 	{"an added token without content", "tokenizer.json", "'id':4,'content'",
 	 "'id':4,'x'", BAD_CONFIG, "added token without content"},
 	{"an id of the template that has no embedding", "tokenizer.json", "'ids':[2]",
 	 "'ids':[160]", BAD_CONFIG, "'ids' must be an integer between 0 and 159"},
-	{"no [UNK]", "tokenizer.json", "'[UNK]':1", "'[unk]':1", BAD_CONFIG,
-	 "its vocabulary lacks '[UNK]'"},
+	{"no [UNK]", "tokenizer.json", "'unk_token':'[UNK]'", "'unk_token':'<unk>'",
+	 BAD_CONFIG, "its vocabulary lacks '<unk>'"},
 	{"no words at all", "tokenizer.json", "'max_input_chars_per_word':100",
 	 "'max_input_chars_per_word':0", BAD_CONFIG, "'max_input_chars_per_word' must be"},
 	{"another template", "tokenizer.json", "'single':[",
@@ -661,6 +789,25 @@ test_tokenizer_json(void)
 				  "{'cls_token':{'content':'the'},'sep_token':'of','unk_token':'a'}") &&
 		   model.tokenizer.cls_id == 2 && model.tokenizer.unk_id == 1,
 	   "with one, special_tokens_map.json has no say");
+	ok(loads_with("tokenizer.json", "'id':4,", "'id':99,") &&
+		   model.tokenizer.added[4].piece.id == 4,
+	   "the vocabulary says which id an added token has");
+	ok(loads_with("tokenizer.json", "'normalizer':{", "'normalizer':null,'x':{") &&
+		   !model.tokenizer.clean_text && !model.tokenizer.handle_chinese_chars &&
+		   model.tokenizer.lowercase,
+	   "a null normalizer keeps all, but for what tokenizer_config.json says");
+	ok(loads_with("tokenizer.json", "'normalizer':{",
+				  "'normalizer':{'type':'Sequence','normalizers':[{'type':'Lowercase'},"
+				  "{'type':'BertNormalizer','strip_accents':true}]},'x':{") &&
+		   model.tokenizer.lowercase && model.tokenizer.strip_accents,
+	   "a Lowercase before BertNormalizer is its option");
+	ok(loads_with("tokenizer.json", "'pre_tokenizer':{",
+				  "'pre_tokenizer':{'type':'Sequence','pretokenizers':["
+				  "{'type':'BertPreTokenizer'}]},'x':{"),
+	   "a sequence of one pre-tokenizer is that one");
+	ok(loads_with("tokenizer.json", "'decoder':{", "'decoder':null,'x':{") &&
+		   model.tokenizer.decoder_cleanup,
+	   "without a decoder it is BERT's");
 	ok(loads_with("tokenizer.json", "{'type':'WordPiece','unk", "{'unk"),
 	   "a model without type is WordPiece");
 	ok(loads_with("tokenizer.json", "'vocab':{", "'vocab':{'[UNK]':7,") &&
@@ -682,17 +829,21 @@ static const Edit vocab_edits[] = {
 	 "more than 160 lines"},
 	{"bad UTF-8 in vocab.txt", "vocab.txt", "the", "\xFF", BAD_CONFIG,
 	 "not valid UTF-8"},
-	{"added_tokens.json with vocab.txt", "added_tokens.json", NULL, "{'x':5}",
-	 UNSUPPORTED, "added_tokens.json is not supported"},
+	{"an added_tokens.json without embeddings", "added_tokens.json", NULL,
+	 "{'the':5,'x y':6}", BAD_CONFIG, "its added token 'x y' has id 160"},
 	{"a Japanese tokenizer", "tokenizer_config.json", NULL,
 	 "{'tokenizer_class':'BertJapaneseTokenizer'}", UNSUPPORTED,
 	 "tokenizer class 'BertJapaneseTokenizer'"},
+	{"one that only config.json names", "config.json", "{",
+	 "{'tokenizer_class':'BertJapaneseTokenizer',", UNSUPPORTED,
+	 "config.json: tokenizer class 'BertJapaneseTokenizer'"},
 	{"a word tokenizer", "tokenizer_config.json", NULL,
 	 "{'word_tokenizer_type':'mecab'}", UNSUPPORTED, "word tokenizer 'mecab'"},
 	{"an added token's id that is text", "tokenizer_config.json", NULL,
 	 "{'added_tokens_decoder':{'x':{'content':'y'}}}", BAD_CONFIG, "'x' is no id"},
-	{"an added token's id that is too large", "tokenizer_config.json", NULL,
-	 "{'added_tokens_decoder':{'160':{'content':'y'}}}", BAD_CONFIG, "'160' is no id"},
+	{"an added token without embedding", "tokenizer_config.json", NULL,
+	 "{'added_tokens_decoder':{'5':{'content':'x y'}}}", BAD_CONFIG,
+	 "its added token 'x y' has id 160"},
 };
 
 static void
@@ -711,9 +862,12 @@ test_vocab_txt(void)
 	ok(loads_with("vocab.txt", "[PAD]\n[UNK]\n", "\xEF\xBB\xBF[PAD]\r\n[UNK]\r\n") &&
 		   model.tokenizer.unk_id == 1 && model.tokenizer.n_vocab == 160,
 	   "CRLF and a byte order mark are tolerated");
-	ok(loads_with("vocab.txt", "\nthe\n", "\n\n") && model.tokenizer.n_vocab == 159 &&
+	ok(loads_with("vocab.txt", "\nthe\n", "\n\n") && model.tokenizer.n_vocab == 160 &&
 		   model.tokenizer.sep_id == 3,
-	   "an empty line is an id without a piece");
+	   "an empty line is an id of no text");
+	ok(loads_with("vocab.txt", "\n[SEP]\n", "\n[SEP] \xE3\x80\x80\t\n") &&
+		   model.tokenizer.sep_id == 3,
+	   "white space at the end of a line is no part of the piece");
 	ok(loads_with("tokenizer_config.json", NULL, NULL) && model.tokenizer.lowercase,
 	   "lower case is the default");
 	ok(loads_with("tokenizer_config.json", NULL,
@@ -725,9 +879,21 @@ test_vocab_txt(void)
 	   "special_tokens_map.json does too");
 	ok(loads_with("tokenizer_config.json", NULL,
 				  "{'added_tokens_decoder':{'0':{'content':'[PAD]','special':true},'99'"
-				  ":{'content':'x y'}}}") &&
+				  ":{'content':'the'}}}") &&
 		   model.tokenizer.n_added == 6,
 	   "added_tokens_decoder adds to the special tokens");
+	ok(loads_with("added_tokens.json", NULL, "{'the':99}") &&
+		   model.tokenizer.n_added == 6 && !model.tokenizer.added[0].special &&
+		   model.tokenizer.added[0].normalized,
+	   "added_tokens.json does too");
+	ok(loads_with(
+		   "tokenizer_config.json", NULL,
+		   "{'tokenizer_class':'DistilBertTokenizer','additional_special_tokens':"
+		   "['the'],'split_special_tokens':true,"
+		   "'clean_up_tokenization_spaces':true}") &&
+		   model.tokenizer.n_added == 6 && model.tokenizer.added[5].special &&
+		   model.tokenizer.split_special && model.tokenizer.clean_up_spaces,
+	   "so do additional_special_tokens; and there are options");
 	test_refused(vocab_edits, lengthof(vocab_edits));
 
 	vocab = read_file("vocab.txt", &nbytes);
@@ -744,64 +910,180 @@ test_vocab_txt(void)
 
 /* ---- the recipe ---- */
 
-static const Edit recipe_edits[] = {
-	{"a Dense module", "modules.json", "models.Normalize", "models.Dense", UNSUPPORTED,
-	 "module 'Dense' is not supported"},
+#define TRANSFORMER                                                                    \
+	"{'name':'0','path':'','type':'sentence_transformers.a.Transformer'}"
+
+static const Edit modules_edits[] = {
 	{"a module of somebody's own", "modules.json",
-	 "sentence_transformers.models.Normalize", "custom_st.Thing", UNSUPPORTED,
-	 "module 'Thing'"},
-	{"a Normalize before the Pooling", "modules.json",
-	 "'type':'sentence_transformers.models.Pooling'", "'type':'Normalize'", UNSUPPORTED,
-	 "module 'Normalize' as number 2"},
+	 "sentence_transformers.models.Normalize", "custom_st.Normalize", UNSUPPORTED,
+	 "module 'custom_st.Normalize' is not supported"},
+	{"an unknown module", "modules.json", "models.Normalize", "models.CNN", UNSUPPORTED,
+	 "module 'CNN' is not supported"},
+	{"a Normalize before the Pooling", "modules.json", "models.Pooling",
+	 "models.Normalize", UNSUPPORTED, "module 'Normalize' as number 2"},
+	{"another module than the encoder first", "modules.json", "models.Transformer",
+	 "models.Pooling", UNSUPPORTED, "module 'Pooling' as number 1"},
+	{"an unknown first module", "modules.json", "models.Transformer",
+	 "models.StaticEmbedding", UNSUPPORTED, "module 'StaticEmbedding'"},
+	{"a second Pooling", "modules.json", "models.Normalize", "models.Pooling",
+	 UNSUPPORTED, "module 'Pooling' as number 3"},
 	{"no module", "modules.json", NULL, "[]", UNSUPPORTED,
 	 "a model without module 'Transformer'"},
-	{"no Pooling", "modules.json", NULL, "[{'path':'','type':'a.Transformer'}]",
-	 UNSUPPORTED, "a model without module 'Pooling'"},
-	{"an encoder in a folder", "modules.json", "'path':''", "'path':'0_Transformer'",
-	 UNSUPPORTED, "module 'Transformer' in folder '0_Transformer'"},
-	{"a Pooling elsewhere", "modules.json", "'1_Pooling'", "'../../etc'", UNSUPPORTED,
-	 "module 'Pooling' in folder '../../etc'"},
+	{"no Pooling", "modules.json", NULL, "[" TRANSFORMER "]", UNSUPPORTED,
+	 "a model without module 'Pooling'"},
+	{"a module without a type", "modules.json", "'type'", "'kind'", BAD_CONFIG,
+	 "a module lacks 'type', 'path' or 'name'"},
+	{"two modules of one name", "modules.json", "'name':'2'", "'name':'1'", BAD_CONFIG,
+	 "two modules have the name '1'"},
+	{"an encoder in another folder", "modules.json", "'path':''", "'path':'0_BERT'",
+	 UNSUPPORTED, "module 'Transformer' in folder '0_BERT'"},
+	{"an encoder in a folder that isn't there", "modules.json", "'path':''",
+	 "'path':'0_Transformer'", NO_FILE, "it has no 0_Transformer/config.json"},
+	{"a folder that leads out of the model", "modules.json", "'1_Pooling'",
+	 "'../../etc'", UNSUPPORTED, "module 'Pooling' in folder '../../etc'"},
+	{"the folder above", "modules.json", "'1_Pooling'", "'..'", UNSUPPORTED,
+	 "module 'Pooling' in folder '..'"},
+	{"an absolute folder", "modules.json", "'1_Pooling'", "'/etc'", UNSUPPORTED,
+	 "module 'Pooling' in folder '/etc'"},
+	{"a folder in a folder", "modules.json", "'1_Pooling'", "'a/1_Pooling'",
+	 UNSUPPORTED, "module 'Pooling' in folder 'a/1_Pooling'"},
+	{"a Pooling without a folder", "modules.json", "'1_Pooling'", "''", UNSUPPORTED,
+	 "module 'Pooling' in folder ''"},
 	{"a modules.json that is no list", "modules.json", NULL, "{}", BAD_CONFIG,
 	 "modules.json: content must be an array"},
+	{"a Normalize of another feature", "2_Normalize/config.json", NULL,
+	 "{'module_input_name':'token_embeddings'}", UNSUPPORTED,
+	 "'module_input_name' 'token_embeddings' is not supported"},
+	{"a Dense without files", "modules.json", "models.Normalize", "models.Dense",
+	 NO_FILE,
+	 "2_Normalize/config.json is missing, but modules.json has a module 'Dense'"},
+};
+
+static const Edit pooling_edits[] = {
 	{"no Pooling config", "1_Pooling/config.json", NULL, NULL, NO_FILE,
-	 "1_Pooling/config.json is missing"},
+	 "1_Pooling/config.json is missing, but modules.json has a module 'Pooling'"},
 	{"another dimension", "1_Pooling/config.json", "32", "33", BAD_CONFIG,
-	 "'word_embedding_dimension' is 33, but"},
+	 "'word_embedding_dimension' is 33, but vectors of 32 elements come in"},
 	{"an unknown pooling mode", "1_Pooling/config.json", "'mean'", "'median'",
 	 UNSUPPORTED, "pooling mode 'median'"},
-	{"pooling modes in another order", "1_Pooling/config.json", "'mean'",
-	 "['mean','cls']", UNSUPPORTED, "this order of pooling modes"},
-	{"a pooling mode twice", "1_Pooling/config.json", "'mean'", "['mean','mean']",
-	 UNSUPPORTED, "this order of pooling modes"},
+	{"an empty list of pooling modes", "1_Pooling/config.json", "'mean'", "[]",
+	 BAD_CONFIG, "'pooling_mode' names no mode"},
+	{"nine pooling modes", "1_Pooling/config.json", "'mean'",
+	 "['cls','cls','cls','cls','cls','cls','cls','cls','cls']", UNSUPPORTED,
+	 "a list of more than 8 pooling modes"},
+};
+
+/* Of a model with Dense:24:ReLU and LayerNorm after Pooling. */
+static const Edit dense_edits[] = {
+	{"a Dense for vectors of another size", "2_Dense/config.json", "'in_features':32",
+	 "'in_features':33", BAD_CONFIG,
+	 "2_Dense/config.json: 'in_features' is 33, but vectors of 32 elements come in"},
+	{"a Dense without a size", "2_Dense/config.json", "'out_features'", "'x'",
+	 BAD_CONFIG, "'in_features' or 'out_features' is missing"},
+	{"a Dense of another size than its weights", "2_Dense/config.json",
+	 "'out_features':24", "'out_features':25", CORRUPT,
+	 "2_Dense/model.safetensors: tensor 'linear.weight' has shape [24, 32], not "
+	 "[25, 32]"},
+	{"an activation of torch that we lack", "2_Dense/config.json", "activation.ReLU",
+	 "activation.ELU", UNSUPPORTED,
+	 "activation function 'torch.nn.modules.activation.ELU' is not supported"},
+	{"an activation with a parameter", "2_Dense/config.json", "activation.ReLU",
+	 "activation.PReLU", UNSUPPORTED, "PReLU' is not supported"},
+	{"an activation of somebody's own", "2_Dense/config.json",
+	 "torch.nn.modules.activation.ReLU", "mine.ReLU", UNSUPPORTED,
+	 "activation function 'mine.ReLU'"},
+	{"a Dense over the tokens", "2_Dense/config.json", "{",
+	 "{'module_input_name':'token_embeddings',", UNSUPPORTED,
+	 "'module_input_name' 'token_embeddings'"},
+	{"a Dense to another feature", "2_Dense/config.json", "{",
+	 "{'module_output_name':'x',", UNSUPPORTED, "'module_output_name' 'x'"},
+	{"a bias that the config denies", "2_Dense/config.json", "'bias':true",
+	 "'bias':false", CORRUPT,
+	 "2_Dense/model.safetensors has 2 tensors, but its module has 1"},
+	{"a bias that is missing", "2_Dense/model.safetensors", "linear.bias",
+	 "linear.bios", CORRUPT, "2_Dense/model.safetensors has no tensor 'linear.bias'"},
+	{"a residual without weights", "2_Dense/config.json", "{", "{'use_residual':true,",
+	 CORRUPT, "has no tensor 'residual.weight'"},
+	{"a Dense without weights", "2_Dense/model.safetensors", NULL, NULL, NO_FILE,
+	 "2_Dense/model.safetensors is missing, but modules.json has a module 'Dense'"},
+	{"a Dense of no weights", "2_Dense/model.safetensors", NULL, "", CORRUPT,
+	 "2_Dense/model.safetensors: a safetensors file has at least 8 bytes"},
+	{"a LayerNorm of another size", "3_LayerNorm/config.json", "24", "32", BAD_CONFIG,
+	 "3_LayerNorm/config.json: 'dimension' is 32, but vectors of 24 elements come in"},
+	{"a LayerNorm without a size", "3_LayerNorm/config.json", NULL, "{}", BAD_CONFIG,
+	 "'dimension' is missing"},
+	{"a LayerNorm without a bias", "3_LayerNorm/model.safetensors", "norm.bias",
+	 "norm.bios", CORRUPT, "3_LayerNorm/model.safetensors has no tensor 'norm.bias'"},
+};
+
+static const Edit recipe_edits[] = {
 	{"a length of 2", "sentence_bert_config.json", NULL, "{'max_seq_length':2}",
 	 BAD_CONFIG, "'max_seq_length' must be an integer between 3"},
+	{"another task", "sentence_bert_config.json", NULL,
+	 "{'transformer_task':'fill-mask'}", UNSUPPORTED,
+	 "'transformer_task' 'fill-mask' is not supported"},
+	{"another output", "sentence_bert_config.json", NULL,
+	 "{'module_output_name':'sentence_embedding'}", UNSUPPORTED,
+	 "'module_output_name' 'sentence_embedding'"},
+	{"the pooler's output", "sentence_bert_config.json", NULL,
+	 "{'modality_config':{'text':{'method':'forward','method_output_name':"
+	 "'pooler_output'}}}",
+	 UNSUPPORTED, "'method_output_name' 'pooler_output'"},
+	{"another method", "sentence_bert_config.json", NULL,
+	 "{'modality_config':{'text':{'method':'get_text_features'}}}", UNSUPPORTED,
+	 "'method' 'get_text_features'"},
+	{"a chat", "sentence_bert_config.json", NULL,
+	 "{'modality_config':{'text':{},'message':{}}}", UNSUPPORTED, "modality 'message'"},
+	{"images only", "sentence_bert_config.json", NULL, "{'modality_config':{}}",
+	 UNSUPPORTED, "a 'modality_config' without 'text'"},
+	{"a length for queries", "sentence_bert_config.json", NULL, "{'query_length':32}",
+	 UNSUPPORTED, "'query_length' is not supported"},
+	{"an expansion of queries", "sentence_bert_config.json", NULL,
+	 "{'query_expansion':{'length':32}}", UNSUPPORTED, "'query_expansion'"},
+	{"arguments for the tokenizer's calls", "sentence_bert_config.json", NULL,
+	 "{'processing_kwargs':{'text':{'max_length':8}}}", UNSUPPORTED,
+	 "'processing_kwargs'"},
+	{"an argument for the model", "sentence_bert_config.json", NULL,
+	 "{'model_args':{'variant':'x'}}", UNSUPPORTED, "'variant' in 'model_args'"},
 	{"a prompt that isn't there", "config_sentence_transformers.json", NULL,
 	 "{'prompts':{'a':'b'},'default_prompt_name':'c'}", BAD_CONFIG,
 	 "no prompt of the name 'c'"},
-	{"no prompts", "config_sentence_transformers.json", NULL,
-	 "{'default_prompt_name':'c'}", BAD_CONFIG, "but no 'prompts'"},
-	{"a truncated vector", "config_sentence_transformers.json", NULL,
-	 "{'truncate_dim':8}", UNSUPPORTED, "'truncate_dim' is not supported"},
+	{"a default prompt without prompts", "config_sentence_transformers.json", NULL,
+	 "{'default_prompt_name':'c'}", BAD_CONFIG, "no prompt of the name 'c'"},
+	{"a prompt given twice", "config_sentence_transformers.json", NULL,
+	 "{'prompts':{'a':'b','a':'c'}}", BAD_CONFIG, "prompt 'a' is given twice"},
+	{"a prompt that is no text", "config_sentence_transformers.json", NULL,
+	 "{'prompts':{'a':1}}", BAD_CONFIG, "'a' must be a string"},
+	{"a vector of no elements", "config_sentence_transformers.json", NULL,
+	 "{'truncate_dim':0}", BAD_CONFIG, "'truncate_dim' must be an integer between 1"},
+	{"a model for sparse vectors", "config_sentence_transformers.json", NULL,
+	 "{'model_type':'SparseEncoder'}", UNSUPPORTED, "'model_type' 'SparseEncoder'"},
 };
 
 /* Pooling configs and what they mean. */
 static const struct
 {
 	const char *config;
-	int32 pooling;
+	uint32 pooling; /* the first in the lowest digit */
 } pooling_configs[] = {
 	{"{}", BERT_POOL_MEAN},
 	{"{'pooling_mode_mean_tokens':false}", BERT_POOL_MEAN},
 	{"{'pooling_mode_cls_token':true,'pooling_mode_mean_tokens':false}", BERT_POOL_CLS},
 	{"{'pooling_mode_max_tokens':true,'pooling_mode_cls_token':true}",
-	 BERT_POOL_CLS | BERT_POOL_MAX},
+	 BERT_POOL_CLS | BERT_POOL_MAX << 4},
 	{"{'pooling_mode_mean_sqrt_len_tokens':true}", BERT_POOL_MEAN_SQRT},
 	{"{'pooling_mode_weightedmean_tokens':true}", BERT_POOL_WEIGHTED_MEAN},
 	{"{'pooling_mode_lasttoken':true}", BERT_POOL_LAST},
 	{"{'embedding_dimension':32,'pooling_mode':'cls'}", BERT_POOL_CLS},
 	{"{'pooling_mode':'lasttoken','pooling_mode_cls_token':true}", BERT_POOL_LAST},
-	{"{'pooling_mode':['cls','mean','weightedmean']}",
-	 BERT_POOL_CLS | BERT_POOL_MEAN | BERT_POOL_WEIGHTED_MEAN},
+	{"{'pooling_mode':['cls']}", BERT_POOL_CLS},
+	{"{'pooling_mode':['weightedmean','cls','mean']}",
+	 BERT_POOL_WEIGHTED_MEAN | BERT_POOL_CLS << 4 | BERT_POOL_MEAN << 8},
+	{"{'pooling_mode':['mean','mean']}", BERT_POOL_MEAN | BERT_POOL_MEAN << 4},
+	{"{'pooling_mode_lasttoken':true,'pooling_mode_weightedmean_tokens':true,"
+	 "'pooling_mode_mean_sqrt_len_tokens':true,'pooling_mode_mean_tokens':true,"
+	 "'pooling_mode_max_tokens':true,'pooling_mode_cls_token':true}",
+	 0x654321},
 };
 
 /* The files that decide the length, and what they decide (64 positions). */
@@ -820,37 +1102,267 @@ static const struct
 	 64},
 	{"null means none", NULL, "{'model_max_length':null,'x':1}", 64},
 	{"without both, the positions count", NULL, NULL, 64},
+	{"the tokenizer's argument goes before max_seq_length",
+	 "{'max_seq_length':20,'tokenizer_args':{'model_max_length':10}}", NULL, 10},
+	{"what sentence-transformers writes of an encoder is no obstacle",
+	 "{'transformer_task':'feature-extraction','modality_config':{'text':{'method':"
+	 "'forward','method_output_name':'last_hidden_state'}},'module_output_name':"
+	 "'token_embeddings','unpad_inputs':false,'query_length':null,'processing_kwargs':"
+	 "{},'model_args':{'torch_dtype':'float16'}}",
+	 "{'model_max_length':30}", 30},
 };
+
+static bool
+is_module(int i, BertModuleKind kind, int32 in_size, int32 out_size)
+{
+	const BertModule *module = &model.recipe.modules[i];
+
+	return i < model.recipe.n_modules && module->kind == (int32) kind &&
+		   module->in_size == in_size && module->out_size == out_size;
+}
+
+static void
+test_modules(void)
+{
+	make_model("--pooling cls");
+	ok(returns(load, "tiny") && model.recipe.n_modules == 1 &&
+		   is_module(0, BERT_MODULE_NORMALIZE, 32, 32) &&
+		   model.recipe.pooling == BERT_POOL_CLS && model.recipe.include_prompt,
+	   "modules.json gives the recipe");
+	ok(loads_with("modules.json", NULL, NULL) && model.recipe.n_modules == 0 &&
+		   model.recipe.pooling == BERT_POOL_MEAN,
+	   "without modules.json it is the mean");
+	ok(loads_with("modules.json", NULL,
+				  "[{'name':'a','path':'','type':'sentence_transformers.base.modules."
+				  "Transformer'},{'name':'b','path':'1_Pooling','type':'sentence_"
+				  "transformers.sentence_transformer.modules.Pooling'}]") &&
+		   model.recipe.n_modules == 0 && model.recipe.pooling == BERT_POOL_CLS,
+	   "the modules' new names are known");
+	ok(loads_with("modules.json", "'2_Normalize'", "''") && model.recipe.n_modules == 1,
+	   "a Normalize needs no folder");
+	ok(loads_with(
+		   "2_Normalize/config.json", NULL,
+		   "{'module_input_name':'sentence_embedding','module_output_name':null}"),
+	   "a Normalize may say what it reads");
+	ok(loads_with("1_Pooling/config.json", "{", "{'include_prompt':false,") &&
+		   !model.recipe.include_prompt,
+	   "include_prompt is read");
+	test_refused(modules_edits, lengthof(modules_edits));
+	make_model("--after "
+			   "Dropout,Normalize,Normalize,Normalize,Normalize,Normalize,Normalize,"
+			   "Normalize");
+	ok(returns(load, "tiny") && model.recipe.n_modules == 7,
+	   "there may be ten modules");
+	make_model("--after "
+			   "Dropout,Normalize,Normalize,Normalize,Normalize,Normalize,Normalize,"
+			   "Normalize,Normalize");
+	ok(raises(load, "tiny", UNSUPPORTED, "a model of more than 10 modules"),
+	   "is refused: more modules than there is room for");
+	make_model("");
+	test_refused(pooling_edits, lengthof(pooling_edits));
+	for (int i = 0; i < (int) lengthof(pooling_configs); i++)
+		ok(loads_with("1_Pooling/config.json", NULL, pooling_configs[i].config) &&
+			   model.recipe.pooling == pooling_configs[i].pooling,
+		   "is read: %s", pooling_configs[i].config);
+}
+
+/* A pipeline of all that there is. */
+static void
+test_pipeline(void)
+{
+	make_model(
+		"--pooling cls,mean --after Dense:24:ReLU,LayerNorm,Dropout,Normalize,"
+		"Dense:24:Tanh:nobias:residual,Dense:16:Identity:residual --dtype mixed");
+	ok(returns(load, "tiny") && model.recipe.n_modules == 5 &&
+		   is_module(0, BERT_MODULE_DENSE, 64, 24) &&
+		   is_module(1, BERT_MODULE_LAYER_NORM, 24, 24) &&
+		   is_module(2, BERT_MODULE_NORMALIZE, 24, 24) &&
+		   is_module(3, BERT_MODULE_DENSE, 24, 24) &&
+		   is_module(4, BERT_MODULE_DENSE, 24, 16),
+	   "modules follow each other, and a Dropout is none");
+	ok(model.recipe.modules[0].activation == BERT_ACT_RELU &&
+		   model.recipe.modules[3].activation == BERT_ACT_TANH &&
+		   model.recipe.modules[4].activation == BERT_ACT_LINEAR,
+	   "a Dense has its activation");
+	ok(!model.recipe.modules[0].has_residual && model.recipe.modules[3].has_residual &&
+		   model.recipe.modules[4].has_residual,
+	   "a Dense may have a residual");
+	ok(model.recipe.modules[0].has_bias && !model.recipe.modules[3].has_bias,
+	   "a Dense may have no bias");
+	ok(bert_recipe_pooled_size(&model.recipe, 32) == 64 &&
+		   bert_recipe_size(&model.recipe, 32) == 16,
+	   "the last module decides the size");
+}
+
+/* The tensor of a module, while its file is open; what it must be. */
+static void
+find_module_tensors(void *name)
+{
+	BertSafetensors *shard;
+
+	load_name(name);
+	if (bert_model_files_module_tensor(&model, 0, "linear.weight", 24, 32, false,
+									   &shard) == NULL ||
+		bert_model_files_module_tensor(&model, 1, "norm.weight", 24, 1, false,
+									   &shard) == NULL ||
+		bert_model_files_module_tensor(&model, 0, "residual.weight", 24, 32, true,
+									   &shard) != NULL)
+		ereport(ERROR, errmsg("wrong tensor"));
+	bert_model_files_module_tensor(&model, 0, "residual.weight", 24, 32, false, &shard);
+}
+
+static const struct
+{
+	const char *class;
+	BertActivation activation;
+} dense_activations[] = {
+	{"torch.nn.modules.activation.GELU", BERT_ACT_GELU},
+	{"torch.nn.modules.activation.Hardswish", BERT_ACT_HARDSWISH},
+	{"torch.nn.modules.activation.LeakyReLU", BERT_ACT_LEAKY_RELU},
+	{"torch.nn.modules.activation.Mish", BERT_ACT_MISH},
+	{"torch.nn.modules.activation.ReLU6", BERT_ACT_RELU6},
+	{"torch.nn.modules.activation.SiLU", BERT_ACT_SILU},
+	{"torch.nn.modules.activation.Sigmoid", BERT_ACT_SIGMOID},
+	{"torch.nn.modules.activation.Tanh", BERT_ACT_TANH},
+	{"torch.nn.modules.linear.Identity", BERT_ACT_LINEAR},
+	{"torch.nn.Tanh", BERT_ACT_TANH},
+};
+
+static void
+test_dense(void)
+{
+	make_model("--after Dense:24:ReLU,LayerNorm");
+	for (int i = 0; i < (int) lengthof(dense_activations); i++)
+		ok(loads_with("2_Dense/config.json", "torch.nn.modules.activation.ReLU",
+					  dense_activations[i].class) &&
+			   model.recipe.modules[0].activation ==
+				   (int32) dense_activations[i].activation,
+		   "a Dense may have %s", dense_activations[i].class);
+	ok(loads_with("2_Dense/config.json", "activation_function", "x") &&
+		   model.recipe.modules[0].activation == BERT_ACT_TANH,
+	   "a Dense that names no activation has a Tanh");
+	ok(raises(find_module_tensors, "tiny", CORRUPT,
+			  "2_Dense/model.safetensors has no tensor \"residual.weight\""),
+	   "a module's tensor is found by its name");
+	bert_model_files_close(&model);
+	test_refused(dense_edits, lengthof(dense_edits));
+	shell("cd %s/tiny/2_Dense; mv model.safetensors pytorch_model.bin", root);
+	ok(raises(load, "tiny", UNSUPPORTED,
+			  "model \"tiny\": 2_Dense/pytorch_model.bin is not supported"),
+	   "is refused: a module's weights in a pickle");
+	make_model("--after Dense:24:ReLU");
+	shell("chmod o+w %s/tiny/2_Dense/model.safetensors", root);
+	ok(raises(load, "tiny", DENIED,
+			  "2_Dense/model.safetensors can be written by others"),
+	   "is refused: a module's weights that all can write");
+	make_model("--after Dense:24:ReLU");
+	shell("cd %s; mv tiny/2_Dense /tmp/bert_dense_$$; "
+		  "ln -s /tmp/bert_dense_$$ tiny/2_Dense",
+		  root);
+	ok(raises(load, "tiny", DENIED, "2_Dense/config.json is a symbolic link"),
+	   "is refused: a module's folder elsewhere");
+	shell("cd %s; rm -r $(readlink tiny/2_Dense)", root);
+}
+
+static void
+test_encoder_folder(void)
+{
+	make_model("--encoder_folder --max_seq_length 20");
+	ok(returns(load, "tiny") && model.recipe.max_tokens == 20,
+	   "the encoder's files may be in 0_Transformer");
+	ok(raises(load, "x", ERRCODE_UNDEFINED_OBJECT,
+			  "Models in the model directory: tiny"),
+	   "such a model is listed");
+	shell("echo {} > %s", path_of("config.json"));
+	ok(returns(load, "tiny"), "then those in the model's directory don't count");
+	make_model("--encoder_folder --shards 2");
+	ok(returns(load, "tiny") && model.n_shards == 2, "so may be its shards");
+	shell("cd %s; rm model*; touch pytorch_model.bin", path_of("0_Transformer"));
+	ok(raises(load, "tiny", UNSUPPORTED, "0_Transformer/pytorch_model.bin"),
+	   "is refused: pickled weights there");
+}
+
+static bool
+prompt_is(const char *name, const char *text)
+{
+	const char *prompt = bert_recipe_prompt(&model.recipe, name);
+
+	return prompt != NULL && strcmp(prompt, text) == 0;
+}
+
+static bool
+default_prompt_is(const char *text)
+{
+	const BertRecipe *recipe = &model.recipe;
+
+	return recipe->default_prompt >= 0 &&
+		   strcmp(recipe->prompts + recipe->default_prompt, text) == 0;
+}
+
+/* {"prompts": {"a": "xxx..."}} so long that all prompts have that many bytes. */
+static char *
+prompts_of(int nbytes)
+{
+	int rest = nbytes - strlen("a") - strlen("query") - strlen("document") - 6;
+	char *xs = palloc(rest + 1);
+
+	memset(xs, 'x', rest);
+	xs[rest] = '\0';
+	return psprintf("{'prompts':{'a':'%s'}}", xs);
+}
+
+static void
+test_prompts(void)
+{
+	static const char file[] = "config_sentence_transformers.json";
+
+	make_model("");
+	ok(returns(load, "tiny") && model.recipe.default_prompt == -1 &&
+		   prompt_is("query", "") && prompt_is("document", "") &&
+		   bert_recipe_prompt(&model.recipe, "passage") == NULL,
+	   "every model has empty prompts for queries and documents");
+	ok(loads_with(file, NULL,
+				  "{'default_prompt_name':'q','prompts':{'p':'','q':'query: '},"
+				  "'truncate_dim':null,'similarity_fn_name':'cosine'}") &&
+		   default_prompt_is("query: ") && prompt_is("p", "") &&
+		   prompt_is("q", "query: ") && prompt_is("query", "") &&
+		   model.recipe.truncate_dim == 0,
+	   "the prompts are read, and which is the default");
+	ok(loads_with(file, NULL,
+				  "{'prompts':{'document':'d: ','query':'q: ','x':null},"
+				  "'default_prompt_name':null,'model_type':'SentenceTransformer'}") &&
+		   prompt_is("document", "d: ") && prompt_is("query", "q: ") &&
+		   prompt_is("x", "") && model.recipe.default_prompt == -1,
+	   "a prompt that is null is empty");
+	ok(loads_with(file, NULL, "{'default_prompt_name':'query','prompts':{}}") &&
+		   default_prompt_is(""),
+	   "the default prompt may be one that every model has");
+	ok(loads_with(file, NULL, "{'truncate_dim':8}") && model.recipe.truncate_dim == 8 &&
+		   bert_recipe_size(&model.recipe, 32) == 8,
+	   "truncate_dim is read");
+	ok(loads_with(file, NULL, prompts_of(BERT_PROMPTS_NBYTES)),
+	   "prompts may have %d bytes", BERT_PROMPTS_NBYTES);
+	ok(raises_with(file, prompts_of(BERT_PROMPTS_NBYTES + 1), UNSUPPORTED,
+				   "a set of prompts of more than"),
+	   "but not more");
+	make_model("--nomodules");
+	ok(loads_with(
+		   file, NULL,
+		   "{'prompts':{'query':'q'},'default_prompt_name':'x','truncate_dim':8}") &&
+		   prompt_is("query", "") && model.recipe.truncate_dim == 0,
+	   "a model without modules.json has none of it");
+}
 
 static void
 test_recipe(void)
 {
-
-	make_model("--pooling cls");
-	ok(returns(load, "tiny") && model.recipe.normalize &&
-		   model.recipe.pooling == BERT_POOL_CLS && model.recipe.prompt_nbytes == 0,
-	   "modules.json gives the recipe");
-	ok(loads_with("modules.json", NULL, NULL) && !model.recipe.normalize &&
-		   model.recipe.pooling == BERT_POOL_MEAN,
-	   "without modules.json it is the mean");
-	ok(loads_with("modules.json", NULL,
-				  "[{'path':'','type':'sentence_transformers.base.modules.Transformer'}"
-				  ",{'path':'1_Pooling','type':'sentence_transformers.sentence_"
-				  "transformer.modules.Pooling'}]") &&
-		   !model.recipe.normalize && model.recipe.pooling == BERT_POOL_CLS,
-	   "the modules' new names are known");
-	ok(loads_with("config_sentence_transformers.json", NULL,
-				  "{'default_prompt_name':'q','prompts':{'p':'','q':'query: "
-				  "'},'truncate_dim':null}") &&
-		   strcmp(model.recipe.prompt, "query: ") == 0 &&
-		   model.recipe.prompt_nbytes == 7,
-	   "the default prompt is read");
-	for (int i = 0; i < (int) lengthof(pooling_configs); i++)
-	{
-		ok(loads_with("1_Pooling/config.json", NULL, pooling_configs[i].config) &&
-			   model.recipe.pooling == pooling_configs[i].pooling,
-		   "is read: %s", pooling_configs[i].config);
-	}
+	test_modules();
+	test_pipeline();
+	test_dense();
+	test_encoder_folder();
+	test_prompts();
+	make_model("");
+	test_refused(recipe_edits, lengthof(recipe_edits));
 	for (int i = 0; i < (int) lengthof(lengths); i++)
 	{
 		char *sentence_bert =
@@ -860,20 +1372,20 @@ test_recipe(void)
 			   model.recipe.max_tokens == lengths[i].max_tokens,
 		   "%s", lengths[i].claim);
 	}
+	make_model("");
+	ok(loads_with("sentence_xlnet_config.json", NULL, "{'max_seq_length':20}") &&
+		   model.recipe.max_tokens == 20,
+	   "sentence_bert_config.json has other names, too");
+	make_model("--nomodules --max_seq_length 20");
+	ok(loads_with("sentence_bert_config.json", NULL, "{'max_seq_length':20}") &&
+		   model.recipe.max_tokens == 64,
+	   "max_seq_length counts only with modules.json");
 	make_model("--nolower");
 	ok(loads_with("tokenizer_config.json", NULL, NULL) && !model.tokenizer.lowercase,
 	   "upper case is kept where only tokenizer.json speaks of it, with a WARNING");
 	ok(loads_with("sentence_bert_config.json", NULL, "{'do_lower_case':true}") &&
 		   model.tokenizer.lowercase && !model.tokenizer.strip_accents,
 	   "do_lower_case of sentence_bert_config.json lower-cases");
-
-	make_model("--prompt 'query: '");
-	test_refused(&(Edit){"a prompt that pooling leaves out", "1_Pooling/config.json",
-						 "{", "{'include_prompt':false,", UNSUPPORTED,
-						 "a default prompt that pooling does not include"},
-				 1);
-	make_model("");
-	test_refused(recipe_edits, lengthof(recipe_edits));
 }
 
 /* ---- weights ---- */
@@ -911,6 +1423,12 @@ test_weights(void)
 	ok(returns(load, "tiny"), "weights may be F16");
 	make_model("--dtype bf16");
 	ok(returns(load, "tiny"), "weights may be BF16");
+	make_model("--dtype mixed");
+	ok(returns(load, "tiny"), "each tensor may have its own type");
+	make_model("--extras --prefix bert.");
+	ok(returns(load, "tiny"), "the head of a task is ignored");
+	make_model("--shards 3 --prefix bert.");
+	ok(returns(load, "tiny") && model.n_shards == 3, "weights may be in three files");
 	make_model("");
 	test_refused(weights_edits, lengthof(weights_edits));
 }
@@ -979,6 +1497,19 @@ test_signature(void)
 	ok(!same_signature("truncate -s -1 model.safetensors"),
 	   "a shorter file changes it");
 	ok(!same_signature("rm 1_Pooling/config.json"), "a removed file changes it");
+	ok(!same_signature("mkdir 3_Dense && touch 3_Dense/model.safetensors"),
+	   "a folder's new weights change it");
+	ok(same_signature("touch 3_Dense/README.md"),
+	   "a file in a folder that isn't looked at does not change it");
+	ok(!same_signature("touch 3_Dense/model.safetensors"),
+	   "a folder's touched weights change it");
+	ok(!same_signature("mkdir 0_Transformer && touch 0_Transformer/tokenizer.json"),
+	   "a tokenizer in the encoder's folder changes it");
+	ok(!same_signature("mkdir 4_LayerNorm; mv 3_Dense/model.safetensors 4_LayerNorm"),
+	   "weights moved to another folder change it");
+	ok(!same_signature("mv 4_LayerNorm ../x; ln -s ../x 4_LayerNorm; "
+					   "echo {} > ../x/config.json"),
+	   "a folder may be a link");
 	ok(!same_signature("echo '{}' > special_tokens_map.json"),
 	   "an added file changes it");
 }
@@ -1015,6 +1546,7 @@ main(void)
 	test_owners();
 	test_old_kernel();
 	test_config();
+	test_positions();
 	test_tokenizer_json();
 	test_vocab_txt();
 	test_recipe();
