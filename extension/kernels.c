@@ -13,7 +13,8 @@
 #include <math.h>
 
 const char *const bert_kernel_names[BERT_N_KERNELS] = {
-	"embed", "layer_norm", "linear", "attention", "pool", "tanh_rows",
+	"embed", "layer_norm",    "linear",         "attention",
+	"pool",  "activate_rows", "normalize_rows",
 };
 
 #define CPU_ROW_BLOCK 64 /* ROW_BLOCK of cpu/linear.cl */
@@ -111,13 +112,14 @@ void
 bert_launch_linear(const BertLauncher *launcher, const BertLinearLaunch *launch)
 {
 	BertBuffer *residual = launch->residual ? launch->residual : launch->bias;
+	BertBuffer *parameters = launch->parameters ? launch->parameters : launch->bias;
 	BertArg args[] = {
 		BERT_ARG_BUFFER(launch->x),      BERT_ARG_INT(launch->ld_x),
 		BERT_ARG_BUFFER(launch->weight), BERT_ARG_BUFFER(launch->bias),
-		BERT_ARG_BUFFER(residual),       BERT_ARG_BUFFER(launch->y),
-		BERT_ARG_INT(launch->ld_y),      BERT_ARG_INT(launch->in_size),
-		BERT_ARG_INT(launch->first_row), BERT_ARG_INT(launch->end_row),
-		BERT_ARG_INT(launch->epilogue),
+		BERT_ARG_BUFFER(parameters),     BERT_ARG_BUFFER(residual),
+		BERT_ARG_BUFFER(launch->y),      BERT_ARG_INT(launch->ld_y),
+		BERT_ARG_INT(launch->in_size),   BERT_ARG_INT(launch->first_row),
+		BERT_ARG_INT(launch->end_row),   BERT_ARG_INT(launch->epilogue),
 	};
 	size_t rows =
 		groups(launch->end_row - launch->first_row, launcher->tier->linear.rows);
@@ -130,44 +132,55 @@ bert_launch_linear(const BertLauncher *launcher, const BertLinearLaunch *launch)
 						launcher->tier->linear.local_size);
 }
 
-void
-bert_launch_embed(const BertLauncher *launcher, const BertEmbedLaunch *launch)
+/* embed and layer_norm: a work-group serves a few rows. */
+static void
+enqueue_norm(const BertLauncher *launcher, BertKernel kernel, const BertArg *args,
+			 int n_args, int32 rows)
 {
-	BertArg args[] = {
-		BERT_ARG_BUFFER(launch->tokens),      BERT_ARG_BUFFER(launch->word),
-		BERT_ARG_BUFFER(launch->type),        BERT_ARG_BUFFER(launch->position),
-		BERT_ARG_BUFFER(launch->norm_weight), BERT_ARG_BUFFER(launch->norm_bias),
-		BERT_ARG_BUFFER(launch->hidden),      BERT_ARG_INT(launch->ld),
-		BERT_ARG_INT(launch->hidden_size),    BERT_ARG_FLOAT(launch->eps),
-		BERT_ARG_INT(launch->rows),
-	};
-
-	bert_device_enqueue(launcher->device, launcher->program, BERT_KERNEL_EMBED, args,
-						lengthof(args), groups(launch->rows, launcher->tier->norm.rows),
-						1, launcher->tier->norm.local_size);
+	bert_device_enqueue(launcher->device, launcher->program, kernel, args, n_args,
+						groups(rows, launcher->tier->norm.rows), 1,
+						launcher->tier->norm.local_size);
 }
 
 void
-bert_launch_layer_norm(const BertLauncher *launcher, BertBuffer *hidden,
-					   BertBuffer *weight, BertBuffer *bias, int32 ld,
-					   int32 hidden_size, float eps, int32 rows)
+bert_launch_embed(const BertLauncher *launcher, const BertEmbedLaunch *launch)
 {
+	bool add_positions = launch->position != NULL;
+	BertBuffer *position = add_positions ? launch->position : launch->word;
 	BertArg args[] = {
-		BERT_ARG_BUFFER(hidden), BERT_ARG_BUFFER(weight),   BERT_ARG_BUFFER(bias),
-		BERT_ARG_INT(ld),        BERT_ARG_INT(hidden_size), BERT_ARG_FLOAT(eps),
-		BERT_ARG_INT(rows),
+		BERT_ARG_BUFFER(launch->tokens),    BERT_ARG_BUFFER(launch->word),
+		BERT_ARG_BUFFER(launch->type),      BERT_ARG_BUFFER(position),
+		BERT_ARG_INT(add_positions),        BERT_ARG_BUFFER(launch->norm_weight),
+		BERT_ARG_BUFFER(launch->norm_bias), BERT_ARG_BUFFER(launch->hidden),
+		BERT_ARG_INT(launch->ld),           BERT_ARG_INT(launch->hidden_size),
+		BERT_ARG_FLOAT(launch->eps),        BERT_ARG_INT(launch->first_row),
+		BERT_ARG_INT(launch->end_row),
 	};
 
-	bert_device_enqueue(launcher->device, launcher->program, BERT_KERNEL_LAYER_NORM,
-						args, lengthof(args), groups(rows, launcher->tier->norm.rows),
-						1, launcher->tier->norm.local_size);
+	enqueue_norm(launcher, BERT_KERNEL_EMBED, args, lengthof(args),
+				 launch->end_row - launch->first_row);
+}
+
+void
+bert_launch_layer_norm(const BertLauncher *launcher, const BertNormLaunch *launch)
+{
+	BertArg args[] = {
+		BERT_ARG_BUFFER(launch->x),      BERT_ARG_BUFFER(launch->weight),
+		BERT_ARG_BUFFER(launch->bias),   BERT_ARG_INT(launch->ld),
+		BERT_ARG_INT(launch->size),      BERT_ARG_FLOAT(launch->eps),
+		BERT_ARG_INT(launch->first_row), BERT_ARG_INT(launch->end_row),
+	};
+
+	enqueue_norm(launcher, BERT_KERNEL_LAYER_NORM, args, lengthof(args),
+				 launch->end_row - launch->first_row);
 }
 
 void
 bert_launch_attention(const BertLauncher *launcher, const BertAttentionLaunch *launch)
 {
-	/* Scores are kept times log2(e), so that softmax needs 2^x only. */
+	/* Scores are taken times log2(e), so that softmax needs 2^x only. */
 	float scale = LOG2_E / sqrt(launch->head_size);
+	bool relative = launch->position_type != BERT_POSITIONS_ABSOLUTE;
 	BertArg args[] = {
 		BERT_ARG_BUFFER(launch->qkv),
 		BERT_ARG_INT(launch->ld_qkv),
@@ -177,6 +190,10 @@ bert_launch_attention(const BertLauncher *launcher, const BertAttentionLaunch *l
 		BERT_ARG_INT(launch->first_block),
 		BERT_ARG_INT(launch->num_heads * launch->head_size),
 		BERT_ARG_FLOAT(scale),
+		BERT_ARG_BUFFER(relative ? launch->distances : launch->qkv),
+		BERT_ARG_INT(BERT_DISTANCES_LD(launch->max_positions)),
+		BERT_ARG_INT(launch->max_positions - 1),
+		BERT_ARG_INT(launch->position_type),
 	};
 
 	bert_device_enqueue(launcher->device, launcher->program, BERT_KERNEL_ATTENTION,
@@ -185,25 +202,43 @@ bert_launch_attention(const BertLauncher *launcher, const BertAttentionLaunch *l
 }
 
 void
-bert_launch_pool(const BertLauncher *launcher, BertBuffer *hidden, int32 ld,
-				 BertBuffer *sequences, int32 n_sequences, BertBuffer *out,
-				 int32 ld_out, int32 hidden_size, int32 modes, bool normalize)
+bert_launch_pool(const BertLauncher *launcher, const BertPoolLaunch *launch)
 {
 	BertArg args[] = {
-		BERT_ARG_BUFFER(hidden), BERT_ARG_INT(ld),        BERT_ARG_BUFFER(sequences),
-		BERT_ARG_BUFFER(out),    BERT_ARG_INT(ld_out),    BERT_ARG_INT(hidden_size),
-		BERT_ARG_INT(modes),     BERT_ARG_INT(normalize),
+		BERT_ARG_BUFFER(launch->hidden),    BERT_ARG_INT(launch->ld),
+		BERT_ARG_BUFFER(launch->sequences), BERT_ARG_INT(launch->first_sequence),
+		BERT_ARG_BUFFER(launch->out),       BERT_ARG_INT(launch->ld_out),
+		BERT_ARG_INT(launch->hidden_size),  BERT_ARG_INT(launch->modes),
+		BERT_ARG_INT(launch->skip_prompts),
 	};
 
 	bert_device_enqueue(launcher->device, launcher->program, BERT_KERNEL_POOL, args,
-						lengthof(args), n_sequences, 1, 1);
+						lengthof(args), launch->n_sequences, 1, 1);
 }
 
 void
-bert_launch_tanh(const BertLauncher *launcher, BertBuffer *x, int32 ld, int32 rows)
+bert_launch_activate(const BertLauncher *launcher, BertActivation kind, BertBuffer *x,
+					 int32 ld, int32 size, BertBuffer *residual, int32 rows)
 {
-	BertArg args[] = {BERT_ARG_BUFFER(x), BERT_ARG_INT(ld)};
+	BertArg args[] = {
+		BERT_ARG_BUFFER(x),
+		BERT_ARG_INT(ld),
+		BERT_ARG_INT(size),
+		BERT_ARG_INT(kind),
+		BERT_ARG_BUFFER(residual ? residual : x),
+		BERT_ARG_INT(residual != NULL),
+	};
 
-	bert_device_enqueue(launcher->device, launcher->program, BERT_KERNEL_TANH_ROWS,
+	bert_device_enqueue(launcher->device, launcher->program, BERT_KERNEL_ACTIVATE_ROWS,
+						args, lengthof(args), rows, 1, 1);
+}
+
+void
+bert_launch_normalize(const BertLauncher *launcher, BertBuffer *x, int32 ld, int32 size,
+					  int32 rows)
+{
+	BertArg args[] = {BERT_ARG_BUFFER(x), BERT_ARG_INT(ld), BERT_ARG_INT(size)};
+
+	bert_device_enqueue(launcher->device, launcher->program, BERT_KERNEL_NORMALIZE_ROWS,
 						args, lengthof(args), rows, 1, 1);
 }

@@ -20,11 +20,14 @@ typedef enum BertKernel
 	BERT_KERNEL_LINEAR,
 	BERT_KERNEL_ATTENTION,
 	BERT_KERNEL_POOL,
-	BERT_KERNEL_TANH_ROWS,
+	BERT_KERNEL_ACTIVATE_ROWS,
+	BERT_KERNEL_NORMALIZE_ROWS,
 	BERT_N_KERNELS
 } BertKernel;
 
 extern const char *const bert_kernel_names[BERT_N_KERNELS];
+
+#define BERT_MAX_HEAD_SIZE 1024 /* a head's row is in private memory */
 
 /* How many results one work-group makes, and how many work-items it has. */
 typedef struct BertGeometry
@@ -81,7 +84,8 @@ typedef struct BertLinearLaunch
 	int32 ld_x;
 	BertBuffer *weight;
 	BertBuffer *bias;
-	BertBuffer *residual; /* may be NULL without that epilogue */
+	BertBuffer *parameters; /* may be NULL without ACTIVATION */
+	BertBuffer *residual;   /* may be NULL without RESIDUAL; may be y */
 	BertBuffer *y;
 	int32 ld_y; /* = padded out_size */
 	int32 in_size;
@@ -98,22 +102,35 @@ typedef struct BertEmbedLaunch
 	BertBuffer *tokens; /* (rows, 3) int32 */
 	BertBuffer *word;
 	BertBuffer *type;
-	BertBuffer *position;
+	BertBuffer *position; /* NULL: positions are not added */
 	BertBuffer *norm_weight;
 	BertBuffer *norm_bias;
 	BertBuffer *hidden; /* (rows, ld) */
 	int32 ld;
 	int32 hidden_size;
 	float eps;
-	int32 rows;
+	int32 first_row;
+	int32 end_row;
 } BertEmbedLaunch;
 
 extern void bert_launch_embed(const BertLauncher *launcher,
 							  const BertEmbedLaunch *launch);
 
-extern void bert_launch_layer_norm(const BertLauncher *launcher, BertBuffer *hidden,
-								   BertBuffer *weight, BertBuffer *bias, int32 ld,
-								   int32 hidden_size, float eps, int32 rows);
+/* Rows [first_row, end_row) in place; columns from size to ld are 0, and stay so. */
+typedef struct BertNormLaunch
+{
+	BertBuffer *weight;
+	BertBuffer *bias;
+	BertBuffer *x; /* (rows, ld) */
+	int32 ld;
+	int32 size;
+	float eps;
+	int32 first_row;
+	int32 end_row;
+} BertNormLaunch;
+
+extern void bert_launch_layer_norm(const BertLauncher *launcher,
+								   const BertNormLaunch *launch);
 
 typedef struct BertAttentionLaunch
 {
@@ -126,17 +143,41 @@ typedef struct BertAttentionLaunch
 	int32 n_blocks;
 	int32 num_heads;
 	int32 head_size;
+	BertPositions position_type; /* ABSOLUTE: the scores know no positions */
+	BertBuffer *distances;       /* as in weights.h; may be NULL if ABSOLUTE */
+	int32 max_positions;
 } BertAttentionLaunch;
 
 extern void bert_launch_attention(const BertLauncher *launcher,
 								  const BertAttentionLaunch *launch);
 
-extern void bert_launch_pool(const BertLauncher *launcher, BertBuffer *hidden, int32 ld,
-							 BertBuffer *sequences, int32 n_sequences, BertBuffer *out,
-							 int32 ld_out, int32 hidden_size, int32 modes,
-							 bool normalize);
+/* Columns of out from (number of modes) * hidden_size on are set to 0. */
+typedef struct BertPoolLaunch
+{
+	BertBuffer *hidden;
+	int32 ld;
+	BertBuffer *sequences; /* (n, 3) int32 */
+	int32 first_sequence;
+	int32 n_sequences;
+	BertBuffer *out; /* (n, ld_out) */
+	int32 ld_out;
+	int32 hidden_size;
+	uint32 modes;      /* list of BertPooling */
+	bool skip_prompts; /* each sequence's pool_from counts */
+} BertPoolLaunch;
 
-extern void bert_launch_tanh(const BertLauncher *launcher, BertBuffer *x, int32 ld,
-							 int32 rows);
+extern void bert_launch_pool(const BertLauncher *launcher,
+							 const BertPoolLaunch *launch);
+
+/*
+ * x (rows, ld) = act(x) [+ residual], in place, the activation one without parameters;
+ * residual: NULL or as x. x = x / max(|x|, 1e-12), row by row. Columns from size to ld
+ * are set to 0, or are 0 and stay so. rows < BERT_MAX_GROUPS.
+ */
+extern void bert_launch_activate(const BertLauncher *launcher, BertActivation kind,
+								 BertBuffer *x, int32 ld, int32 size,
+								 BertBuffer *residual, int32 rows);
+extern void bert_launch_normalize(const BertLauncher *launcher, BertBuffer *x, int32 ld,
+								  int32 size, int32 rows);
 
 #endif /* BERT_KERNELS_H */

@@ -7,26 +7,22 @@
 #define EXP2_C1 6.931471825e-01f
 #define EXP2_C2 2.402265072e-01f
 #define EXP2_C3 5.550356954e-02f
-#define EXP2_C4 9.618083015e-03f
-#define EXP2_C5 1.339086331e-03f
-#define EXP2_C6 1.545316336e-04f
+#define EXP2_C4 9.618030861e-03f
+#define EXP2_C5 1.339086681e-03f
+#define EXP2_C6 1.546973508e-04f
 
-/* erf(x) / x in u = x^2 ERF_SCALE - 1; largest absolute error of erf 1.6e-07 */
-#define ERF_LIMIT 3.920000076e+00f
-#define ERF_SCALE 1.301541030e-01f
-#define ERF_C0 3.607368171e-01f
-#define ERF_C1 -1.801085919e-01f
-#define ERF_C2 1.340847909e-01f
-#define ERF_C3 -1.091805398e-01f
-#define ERF_C4 9.059291333e-02f
-#define ERF_C5 -7.400415093e-02f
-#define ERF_C6 5.842158943e-02f
-#define ERF_C7 -4.351752624e-02f
-#define ERF_C8 2.962136827e-02f
-#define ERF_C9 -1.978485845e-02f
-#define ERF_C10 1.432561595e-02f
-#define ERF_C11 -7.950687781e-03f
-#define ERF_C12 1.833373331e-03f
-#define ERF_C13 -1.192202908e-03f
-#define ERF_C14 2.124123275e-03f
-#define ERF_C15 -9.000014397e-04f
+/* normal distribution at -z is 2^(-1 - z poly(z)); largest error 3.5e-08 */
+#define NORMAL_C0 1.151105165e+00f
+#define NORMAL_C1 4.592081904e-01f
+#define NORMAL_C2 5.249617994e-02f
+#define NORMAL_C3 -7.063420024e-03f
+#define NORMAL_C4 1.369364327e-04f
+#define NORMAL_C5 1.861801866e-04f
+#define NORMAL_C6 -3.937767178e-05f
+#define NORMAL_C7 2.834910674e-06f
+
+/* atanh(z) / z - 1 = w poly(w), w = z^2 <= 1/9; log(1 + t) to a relative 1.5e-07 */
+#define ATANH_C0 3.333320618e-01f
+#define ATANH_C1 2.001084983e-01f
+#define ATANH_C2 1.399957091e-01f
+#define ATANH_C3 1.401222944e-01f

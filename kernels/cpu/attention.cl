@@ -8,16 +8,24 @@
  * keys in their order, so a query's result does not depend on who shares its block,
  * and nothing is ever summed across lanes.
  *
- *	q_t[d]     16 queries' d-th element, times log2(e) / sqrt(head_size)
- *	score[j]   16 queries' score of key j, then 2^(score - max)
+ *	q_t[d]     16 queries' d-th element
+ *	score[j]   16 queries' score of key j, then 2^(scale (score - max))
  *	out_t[d]   16 queries' sum of weights times V's d-th element
  *
  * Keys are taken KEY_BLOCK at a time with a running maximum and sum (online softmax).
+ * scale is log2(e) / sqrt(head_size), so that the softmax needs 2^x only; it comes in
+ * with the fma that subtracts the maximum, which rounds once.
+ *
+ * With relative positions a score is q . k + q . E[l - r] (RELATIVE_KEY), and + k . E[l -
+ * r] (RELATIVE_KEY_QUERY), for a query at position l and a key at r. E lies transposed,
+ * so that a key's distances from 16 queries in a row are 16 columns in a row.
  *
  *	qkv      (tokens, ld_qkv)   a row is Q of all heads, K of all heads, V of all heads
  *	context  (tokens, ld)       heads side by side
  *	blocks   (n, 4)             first query's row, queries, sequence's first row, length;
  *	                            x counts from first_block
+ *	distances (HEAD_SIZE, ld_distances)  distance 0 is column `zero`; looked at where
+ *	                            relative is not 0
  *
  * -D parameters: HEAD_SIZE (32), KEY_BLOCK (64, multiple of 8).
  */
@@ -30,6 +38,9 @@
 #if KEY_BLOCK % 8 != 0
 #error "KEY_BLOCK must be a multiple of 8"
 #endif
+
+#define RELATIVE_KEY 1
+#define RELATIVE_KEY_QUERY 2
 
 #define HEAD_PADDED ((HEAD_SIZE + LANES - 1) / LANES * LANES)
 
@@ -114,6 +125,42 @@ static inline float16 score_keys(const float16 *q_t, const __global float *k, in
 	return largest;
 }
 
+/*
+ * Adds q . E, or (q + k) . E, to score[0 .. n) and gives the largest of them and
+ * `largest`. e: the columns of the first key; each key's are one before the last one's.
+ */
+static inline float16 add_distances(const float16 *q_t, const __global float *k, int ld,
+									int n, const __global float *e, int ld_e,
+									int relative, float16 *score, float16 largest)
+{
+#define KEYS(COUNT)                                                                    \
+	{                                                                                  \
+		float16 s[COUNT];                                                              \
+		_Pragma("unroll") for (int i = 0; i < COUNT; i++) s[i] = 0.0f;                 \
+		for (int d = 0; d < HEAD_SIZE; d++)                                            \
+			_Pragma("unroll") for (int i = 0; i < COUNT; i++)                          \
+			{                                                                          \
+				float16 x = q_t[d];                                                    \
+				if (relative == RELATIVE_KEY_QUERY)                                    \
+					x += k[(size_t) (j + i) * ld + d];                                 \
+				s[i] = fma(x, load16(e + (size_t) d * ld_e - (j + i)), s[i]);          \
+			}                                                                          \
+		_Pragma("unroll") for (int i = 0; i < COUNT; i++)                              \
+		{                                                                              \
+			score[j + i] += s[i];                                                      \
+			largest = max(largest, score[j + i]);                                      \
+		}                                                                              \
+	}
+	int j = 0;
+
+	for (; j + 8 <= n; j += 8)
+		KEYS(8)
+	for (; j < n; j++)
+		KEYS(1)
+	return largest;
+#undef KEYS
+}
+
 /* out_t[d] = out_t[d] * keep + sum over j of weight[j] * v[j][d] */
 static inline void add_values(const float16 *weight, const __global float *v, int ld,
 							  int n, float16 keep, float16 *out_t)
@@ -121,14 +168,15 @@ static inline void add_values(const float16 *weight, const __global float *v, in
 #define COLUMNS(COUNT)                                                                 \
 	{                                                                                  \
 		float16 o[COUNT];                                                              \
-		_Pragma("unroll") for (int i = 0; i < COUNT; i++) o[i] = out_t[d + i] * keep;  \
+		_Pragma("unroll") for (int i = 0; i < COUNT; i++) o[i] = 0.0f;                 \
 		for (int j = 0; j < n; j++)                                                    \
 		{                                                                              \
 			float16 w = weight[j];                                                     \
 			_Pragma("unroll") for (int i = 0; i < COUNT; i++) o[i] =                   \
 				fma(w, (float16) v[(size_t) j * ld + d + i], o[i]);                    \
 		}                                                                              \
-		_Pragma("unroll") for (int i = 0; i < COUNT; i++) out_t[d + i] = o[i];         \
+		_Pragma("unroll") for (int i = 0; i < COUNT; i++) out_t[d + i] =               \
+			fma(out_t[d + i], keep, o[i]);                                             \
 	}
 	int d = 0;
 
@@ -141,9 +189,23 @@ static inline void add_values(const float16 *weight, const __global float *v, in
 #undef COLUMNS
 }
 
+/* weight[0 .. n) = 2^(scale weight - bound), whose sum is returned */
+static inline float16 exp2_scores(float16 *weight, int n, float scale, float16 bound)
+{
+	float16 sum = 0.0f;
+
+	for (int j = 0; j < n; j++)
+	{
+		weight[j] = exp2_16(fma(weight[j], (float16) scale, -bound));
+		sum += weight[j];
+	}
+	return sum;
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention(const __global float *qkv, int ld_qkv, __global float *context, int ld,
-		  const __global int *blocks, int first_block, int hidden_size, float scale)
+		  const __global int *blocks, int first_block, int hidden_size, float scale,
+		  const __global float *distances, int ld_distances, int zero, int relative)
 {
 	const __global int *block = blocks + 4 * (first_block + get_global_id(0));
 	int head = get_global_id(1) * HEAD_SIZE;
@@ -152,10 +214,12 @@ attention(const __global float *qkv, int ld_qkv, __global float *context, int ld
 	const __global float *q = qkv + (size_t) block[0] * ld_qkv + head;
 	const __global float *k = qkv + (size_t) block[2] * ld_qkv + hidden_size + head;
 	const __global float *v = k + hidden_size;
+	const __global float *e = distances + zero + (block[0] - block[2]);
 	float16 q_t[HEAD_PADDED];
 	float16 out_t[HEAD_PADDED];
 	float16 score[KEY_BLOCK];
 	float16 largest = -FLT_MAX;
+	float16 bound = -FLT_MAX; /* largest times scale, rounded once for all keys */
 	float16 sum = 0.0f;
 
 	for (int d = 0; d < HEAD_SIZE; d += LANES)
@@ -163,8 +227,7 @@ attention(const __global float *qkv, int ld_qkv, __global float *context, int ld
 		float16 tile[LANES];
 		for (int i = 0; i < LANES; i++)
 			tile[i] = load_head(q + (size_t) min(i, n_queries - 1) * ld_qkv + d,
-								HEAD_SIZE - d) *
-					  scale;
+								HEAD_SIZE - d);
 		transpose16(tile);
 		for (int i = 0; i < LANES; i++)
 		{
@@ -176,17 +239,17 @@ attention(const __global float *qkv, int ld_qkv, __global float *context, int ld
 	{
 		int n = min(KEY_BLOCK, n_keys - first);
 		size_t offset = (size_t) first * ld_qkv;
-		float16 now = score_keys(q_t, k + offset, ld_qkv, n, score, largest);
-		float16 keep = exp2_16(largest - now);
+		float16 before = largest;
+		float16 bound_before = bound;
 
-		sum *= keep;
-		for (int j = 0; j < n; j++)
-		{
-			score[j] = exp2_16(score[j] - now);
-			sum += score[j];
-		}
+		largest = score_keys(q_t, k + offset, ld_qkv, n, score, before);
+		if (relative)
+			largest = add_distances(q_t, k + offset, ld_qkv, n, e - first,
+									ld_distances, relative, score, before);
+		bound = largest * scale;
+		float16 keep = exp2_16(bound_before - bound);
+		sum = fma(sum, keep, exp2_scores(score, n, scale, bound));
 		add_values(score, v + offset, ld_qkv, n, keep, out_t);
-		largest = now;
 	}
 	sum = 1.0f / sum;
 	for (int d = 0; d < HEAD_SIZE; d += LANES)

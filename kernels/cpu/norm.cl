@@ -1,13 +1,13 @@
 /*
  * cpu/norm.cl
- *	  embed:      hidden = LN((word[id] + type[t]) + position[p])
+ *	  embed:      hidden = LN((word[id] + type[t]) [+ position[p]])
  *	  layer_norm: hidden = LN(hidden)
  *	  LN(x) = (x - mean) / sqrt(var + eps) * weight + bias
  *
- * One work-item per block of ROW_GROUP rows. Sums run along a row in 16 lanes, then over
- * the lanes in one fixed order. A row has hidden_size columns of use out of ld; ld is a
- * multiple of 16 and the columns between are 0, so that whole vectors can be read; the
- * mask keeps them out of the variance.
+ * Rows [first_row, end_row); one work-item per block of ROW_GROUP of them. Sums run along
+ * a row in 16 lanes, then over the lanes in one fixed order. A row has hidden_size columns
+ * of use out of ld; ld is a multiple of 16 and the columns between are 0, so that whole
+ * vectors can be read; the mask keeps them out of the variance.
  *
  * -D parameters: ROW_GROUP (8).
  */
@@ -47,13 +47,13 @@ static inline void normalize_row(__global float *row, int hidden_size,
  */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 embed(const __global int *tokens, const __global float *word,
-	  const __global float *type, const __global float *position,
+	  const __global float *type, const __global float *position, int add_positions,
 	  const __global float *weight, const __global float *bias, __global float *hidden,
-	  int ld, int hidden_size, float eps, int rows)
+	  int ld, int hidden_size, float eps, int first_row, int end_row)
 {
-	int begin = get_global_id(0) * ROW_GROUP;
+	int begin = first_row + get_global_id(0) * ROW_GROUP;
 
-	for (int r = begin; r < min(begin + ROW_GROUP, rows); r++)
+	for (int r = begin; r < min(begin + ROW_GROUP, end_row); r++)
 	{
 		const __global float *w = word + (size_t) tokens[3 * r] * hidden_size;
 		const __global float *t = type + (size_t) tokens[3 * r + 1] * hidden_size;
@@ -62,19 +62,27 @@ embed(const __global int *tokens, const __global float *word,
 
 		int i = 0;
 		for (; i + LANES <= hidden_size; i += LANES)
-			store16(row + i, (load16(w + i) + load16(t + i)) + load16(p + i));
+		{
+			float16 x = load16(w + i) + load16(t + i);
+			if (add_positions)
+				x += load16(p + i);
+			store16(row + i, x);
+		}
+		for (; i < hidden_size; i++)
+			row[i] = add_positions ? (w[i] + t[i]) + p[i] : w[i] + t[i];
 		for (; i < ld; i++)
-			row[i] = i < hidden_size ? (w[i] + t[i]) + p[i] : 0.0f;
+			row[i] = 0.0f;
 		normalize_row(row, hidden_size, weight, bias, eps);
 	}
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 layer_norm(__global float *hidden, const __global float *weight,
-		   const __global float *bias, int ld, int hidden_size, float eps, int rows)
+		   const __global float *bias, int ld, int hidden_size, float eps,
+		   int first_row, int end_row)
 {
-	int begin = get_global_id(0) * ROW_GROUP;
+	int begin = first_row + get_global_id(0) * ROW_GROUP;
 
-	for (int r = begin; r < min(begin + ROW_GROUP, rows); r++)
+	for (int r = begin; r < min(begin + ROW_GROUP, end_row); r++)
 		normalize_row(hidden + (size_t) r * ld, hidden_size, weight, bias, eps);
 }

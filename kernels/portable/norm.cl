@@ -34,30 +34,33 @@ static inline void normalize_row(__global float *row, int hidden_size,
 
 __kernel __attribute__((reqd_work_group_size(16, 1, 1))) void
 embed(const __global int *tokens, const __global float *word,
-	  const __global float *type, const __global float *position,
+	  const __global float *type, const __global float *position, int add_positions,
 	  const __global float *weight, const __global float *bias, __global float *hidden,
-	  int ld, int hidden_size, float eps, int rows)
+	  int ld, int hidden_size, float eps, int first_row, int end_row)
 {
-	int r = get_global_id(0);
+	int r = first_row + get_global_id(0);
 
-	if (r >= rows)
+	if (r >= end_row)
 		return;
 	const __global float *w = word + (size_t) tokens[3 * r] * hidden_size;
 	const __global float *t = type + (size_t) tokens[3 * r + 1] * hidden_size;
 	const __global float *p = position + (size_t) tokens[3 * r + 2] * hidden_size;
 	__global float *row = hidden + (size_t) r * ld;
 
-	for (int i = 0; i < ld; i++)
-		row[i] = i < hidden_size ? (w[i] + t[i]) + p[i] : 0.0f;
+	for (int i = 0; i < hidden_size; i++)
+		row[i] = add_positions ? (w[i] + t[i]) + p[i] : w[i] + t[i];
+	for (int i = hidden_size; i < ld; i++)
+		row[i] = 0.0f;
 	normalize_row(row, hidden_size, weight, bias, eps);
 }
 
 __kernel __attribute__((reqd_work_group_size(16, 1, 1))) void
 layer_norm(__global float *hidden, const __global float *weight,
-		   const __global float *bias, int ld, int hidden_size, float eps, int rows)
+		   const __global float *bias, int ld, int hidden_size, float eps,
+		   int first_row, int end_row)
 {
-	int r = get_global_id(0);
+	int r = first_row + get_global_id(0);
 
-	if (r < rows)
+	if (r < end_row)
 		normalize_row(hidden + (size_t) r * ld, hidden_size, weight, bias, eps);
 }

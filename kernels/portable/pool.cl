@@ -1,74 +1,120 @@
 /*
  * portable/pool.cl
- *	  pool, tanh_rows: one work-item per sequence. Arguments as in cpu/pool.cl.
+ *	  pool, activate_rows, normalize_rows: one work-item per sequence. Arguments, and the
+ *	  order of every sum, as in cpu/pool.cl.
  */
 #define POOL_CLS 1
 #define POOL_MAX 2
-#define POOL_MEAN 4
-#define POOL_MEAN_SQRT 8
-#define POOL_WEIGHTED_MEAN 16
-#define POOL_LAST 32
+#define POOL_MEAN 3
+#define POOL_MEAN_SQRT 4
+#define POOL_WEIGHTED_MEAN 5
+#define POOL_LAST 6
+#define POOL_BITS 4
 
-static inline float pool_column(const __global float *x, int ld, int n, int mode)
+static inline float largest_of(const __global float *x, int ld, int from, int n)
 {
-	float sum = x[0];
+	float largest = -INFINITY;
 
-	if (mode == POOL_CLS)
-		return sum;
-	if (mode == POOL_LAST)
-		return x[(size_t) (n - 1) * ld];
-	for (int i = 1; i < n; i++)
+	for (int i = from; i < n; i++)
 	{
 		float row = x[(size_t) i * ld];
-		if (mode == POOL_MAX)
-			sum = row <= sum || sum != sum ? sum : row; /* NaN stays */
-		else if (mode == POOL_WEIGHTED_MEAN)
-			sum = fma(row, (float) (i + 1), sum);
-		else
-			sum += row;
+		largest = row <= largest || largest != largest ? largest : row; /* NaN stays */
 	}
+	return largest;
+}
+
+static inline float sum_rows(const __global float *x, int ld, int from, int n,
+							 int weighted)
+{
+	float sum = 0.0f;
+	float lost = 0.0f;
+
+	for (int t = from; t < n; t++)
+	{
+		float weight = weighted ? (float) (t + 1) : 1.0f;
+		float row = x[(size_t) t * ld];
+		float product = row * weight;
+		float before = sum;
+		sum += product;
+		float added = sum - before;
+		lost += (before - (sum - added)) + (product - added);
+		lost += fma(row, weight, -product);
+	}
+	return sum + lost;
+}
+
+static inline float divisor_of(int from, int n, int mode)
+{
+	float count = n > from ? (float) (n - from) : 1e-9f;
+
 	if (mode == POOL_MEAN)
-		return sum / (float) n;
+		return count;
 	if (mode == POOL_MEAN_SQRT)
-		return sum / sqrt((float) n);
-	if (mode == POOL_WEIGHTED_MEAN)
-		return sum / (0.5f * (float) n * (float) (n + 1));
-	return sum;
+		return sqrt(count);
+	return n > from ? (float) (n * (n + 1) / 2 - from * (from + 1) / 2) : 1e-9f;
+}
+
+static inline float pool_column(const __global float *x, int ld, int from, int n,
+								int mode)
+{
+	if (mode == POOL_CLS)
+		return x[(size_t) (from < n ? from : 0) * ld];
+	if (mode == POOL_LAST)
+		return from < n ? x[(size_t) (n - 1) * ld] : 0.0f;
+	if (mode == POOL_MAX)
+		return largest_of(x, ld, from, n);
+	return sum_rows(x, ld, from, n, mode == POOL_WEIGHTED_MEAN) /
+		   divisor_of(from, n, mode);
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 pool(const __global float *hidden, int ld, const __global int *sequences,
-	 __global float *out, int ld_out, int hidden_size, int modes, int normalize)
+	 int first_sequence, __global float *out, int ld_out, int hidden_size, int modes,
+	 int skip)
 {
-	int s = get_global_id(0);
-	const __global float *x = hidden + (size_t) sequences[2 * s] * ld;
-	int n = sequences[2 * s + 1];
+	int s = first_sequence + get_global_id(0);
+	const __global float *x = hidden + (size_t) sequences[3 * s] * ld;
+	int n = sequences[3 * s + 1];
+	int from = skip ? sequences[3 * s + 2] : 0;
 	__global float *y = out + (size_t) s * ld_out;
-	float squares = 0.0f;
 	int size = 0;
 
-	for (int mode = POOL_CLS; mode <= POOL_LAST; mode <<= 1)
+	for (uint left = modes; left != 0; left >>= POOL_BITS)
 	{
-		if ((modes & mode) == 0)
-			continue;
+		int mode = left & ((1 << POOL_BITS) - 1);
 		for (int i = 0; i < hidden_size; i++)
-			y[size + i] = pool_column(x + i, ld, n, mode);
+			y[size + i] = pool_column(x + i, ld, from, n, mode);
 		size += hidden_size;
 	}
-	if (!normalize)
-		return;
-	for (int i = 0; i < size; i++)
-		squares = fma(y[i], y[i], squares);
-	float norm = max(sqrt(squares), 1e-12f);
-	for (int i = 0; i < size; i++)
-		y[i] /= norm;
+	for (; size < ld_out; size++)
+		y[size] = 0.0f;
 }
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-tanh_rows(__global float *x, int ld)
+activate_rows(__global float *x, int ld, int size, int kind,
+			  const __global float *residual, int add)
+{
+	size_t at = (size_t) get_global_id(0) * ld;
+
+	for (int i = 0; i < size; i++)
+	{
+		float y = activate_1(x[at + i], kind, x);
+		x[at + i] = add ? y + residual[at + i] : y;
+	}
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+normalize_rows(__global float *x, int ld, int size)
 {
 	__global float *row = x + (size_t) get_global_id(0) * ld;
+	float squares[16];
 
-	for (int i = 0; i < ld; i++)
-		row[i] = tanh_1(row[i]);
+	for (int i = 0; i < 16; i++)
+		squares[i] = 0.0f;
+	for (int i = 0; i < size; i++)
+		squares[i % 16] = fma(row[i], row[i], squares[i % 16]);
+	float norm = sqrt(sum_of_16(squares));
+	float divisor = norm < 1e-12f ? 1e-12f : norm;
+	for (int i = 0; i < size; i++)
+		row[i] /= divisor;
 }
