@@ -85,14 +85,15 @@ bert_batch_next(BertBatch *batch, const BertSequence *sequences, const int *orde
 	take_sequences(batch, sequences, order, n, batch_tokens);
 	batch->order = order;
 	batch->tokens = token = palloc((size_t) batch->n_tokens * 3 * sizeof(int32));
-	batch->sequences = palloc((size_t) batch->n_sequences * 2 * sizeof(int32));
+	batch->sequences = palloc((size_t) batch->n_sequences * 3 * sizeof(int32));
 	batch->blocks = block = palloc((size_t) batch->n_blocks * 4 * sizeof(int32));
 	for (int i = 0; i < batch->n_sequences; i++)
 	{
 		const BertSequence *sequence = &sequences[order[i]];
 
-		batch->sequences[2 * i] = first_row;
-		batch->sequences[2 * i + 1] = sequence->n_tokens;
+		batch->sequences[3 * i] = first_row;
+		batch->sequences[3 * i + 1] = sequence->n_tokens;
+		batch->sequences[3 * i + 2] = sequence->pool_from;
 		token = add_tokens(token, sequence);
 		block = add_blocks(block, first_row, sequence->n_tokens);
 		first_row += sequence->n_tokens;

@@ -7,7 +7,7 @@
  * longer sequence is a batch of its own). A batch is what the kernels read:
  *
  *	tokens     id, type, position of each token     sequence after sequence
- *	sequences  first row, number of rows            for pooling
+ *	sequences  first row, number of rows, pool_from  for pooling
  *	blocks     first query, queries, first row, length: up to 16 queries of one sequence
  */
 #ifndef BERT_BATCH_H
@@ -27,7 +27,7 @@ typedef struct BertBatch
 	int64 attention_pairs; /* sum of n_tokens squared, for the price of attention */
 	const int *order;      /* (n_sequences) index of each in the caller's array */
 	int32 *tokens;         /* (n_tokens, 3) */
-	int32 *sequences;      /* (n_sequences, 2) */
+	int32 *sequences;      /* (n_sequences, 3) */
 	int32 *blocks;         /* (n_blocks, 4) */
 } BertBatch;
 

@@ -21,6 +21,7 @@ struct BertDevice
 	cl_context context;
 	cl_command_queue queue;
 	BertStatus status; /* the first failure */
+	uint64 launches[MAX_KERNELS];
 };
 
 struct BertProgram
@@ -404,6 +405,14 @@ bert_device_enqueue(BertDevice *device, const BertProgram *program, int kernel,
 	if (device->status.code == 0)
 		TRY(&device->status, EnqueueNDRangeKernel, device->queue,
 			program->kernels[kernel], 2, NULL, global, local, 0, NULL, NULL);
+	device->launches[kernel]++;
+}
+
+void
+bert_device_launches(const BertDevice *device, uint64 *launches, int n)
+{
+	Assert(n <= MAX_KERNELS);
+	memcpy(launches, device->launches, n * sizeof(*launches));
 }
 
 bool

@@ -138,6 +138,9 @@ extern void bert_device_enqueue(BertDevice *device, const BertProgram *program,
 								int kernel, const BertArg *args, int n_args,
 								size_t groups_x, size_t groups_y, size_t local_size);
 
+/* How often each of the n kernels was enqueued since the device was opened. */
+extern void bert_device_launches(const BertDevice *device, uint64 *launches, int n);
+
 /* Wait for all that was enqueued. False: something failed, now or before. */
 extern bool bert_device_wait(BertDevice *device);
 

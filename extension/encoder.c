@@ -11,6 +11,8 @@
  *	inner    (tokens, I)    act(linear(y))
  *	x        (tokens, H)    LN(linear(inner) + y)
  *
+ * Then x is pooled, and the vectors, one a sequence, go through the recipe's modules.
+ *
  * A kernel that runs cannot be interrupted, so work is enqueued in portions of about
  * PORTION_SECONDS at the rate measured so far, with a wait and a look at interrupts
  * after each. The portions have no influence on results.
@@ -20,6 +22,7 @@
 #include "developer.h"
 #include "encoder.h"
 #include "kernels.h"
+#include "reference.h"
 
 #include <math.h>
 #include <sys/mman.h>
@@ -28,6 +31,11 @@
 #define PORTION_SECONDS 0.010
 #define FIRST_RATE      2e10      /* operations a second, until one is measured */
 #define KEEP_NBYTES     (1 << 20) /* workspace that stays between calls */
+#define MAX_UNITS       32768     /* rows or blocks in a launch, tokens in a batch */
+
+/* What a step costs beside a linear layer, whose operations are those of its products. */
+#define NORM_OPERATIONS 40.0 /* an element */
+#define POOL_OPERATIONS 8.0  /* an element and mode */
 
 /* Weight and bias of one layer, on the device. */
 typedef struct DeviceLinear
@@ -47,12 +55,23 @@ typedef struct DeviceNorm
 typedef struct DeviceLayer
 {
 	DeviceLinear qkv;
+	BertBuffer *distances;       /* relative positions only */
+	const float *host_distances; /* the same, among the weights */
 	DeviceLinear attention_output;
 	DeviceNorm attention_norm;
 	DeviceLinear intermediate;
+	BertBuffer *activation;
 	DeviceLinear output;
 	DeviceNorm output_norm;
 } DeviceLayer;
+
+/* Of a module: what its kind has. */
+typedef struct DeviceModule
+{
+	DeviceLinear linear;
+	DeviceLinear residual;
+	DeviceNorm norm;
+} DeviceModule;
 
 /* What one batch needs. On a CPU all of it lies in one mapping, given back after use. */
 typedef struct Workspace
@@ -70,9 +89,17 @@ typedef struct Workspace
 	BertBuffer *context;
 	BertBuffer *qkv;
 	BertBuffer *inner;
-	BertBuffer *pooled;
-	BertBuffer *out;
+	BertBuffer *vectors[2];
 } Workspace;
+
+/* One vector a sequence; a step that cannot work in place writes to `spare`. */
+typedef struct Vectors
+{
+	BertBuffer *x; /* (rows, BERT_PADDED(size)), zeros behind size */
+	BertBuffer *spare;
+	int32 size;
+	int32 rows;
+} Vectors;
 
 struct BertEncoder
 {
@@ -81,10 +108,11 @@ struct BertEncoder
 	BertRecipe recipe;
 	const char *weights;
 	BertBuffer *word;
-	BertBuffer *position;
+	BertBuffer *position; /* absolute positions only */
 	BertBuffer *type;
 	DeviceNorm embeddings_norm;
 	DeviceLinear pooler;
+	DeviceModule modules[BERT_MAX_MODULES];
 	DeviceLayer *layers; /* (config.num_layers) */
 	Workspace space;
 	double begin;   /* seconds_now() when `pending` left 0 */
@@ -115,62 +143,109 @@ bind_linear(BertEncoder *encoder, const BertLinear *linear)
 }
 
 static DeviceNorm
-bind_norm(BertEncoder *encoder, const BertNorm *norm)
+bind_norm(BertEncoder *encoder, const BertNorm *norm, int32 size)
 {
-	size_t width = BERT_PADDED(encoder->config.hidden_size);
-
 	return (DeviceNorm){
-		.weight = bind(encoder, norm->weight, width),
-		.bias = bind(encoder, norm->bias, width),
+		.weight = bind(encoder, norm->weight, BERT_PADDED(size)),
+		.bias = bind(encoder, norm->bias, BERT_PADDED(size)),
 	};
 }
 
 static void
 bind_layer(BertEncoder *encoder, const BertLayer *from, DeviceLayer *to)
 {
+	const BertConfig *config = &encoder->config;
+
 	to->qkv = bind_linear(encoder, &from->qkv);
+	if (config->position_type != BERT_POSITIONS_ABSOLUTE)
+	{
+		to->distances = bind(encoder, from->distances, bert_distances_size(config));
+		to->host_distances = bert_weights_at(encoder->weights, from->distances);
+	}
 	to->attention_output = bind_linear(encoder, &from->attention_output);
-	to->attention_norm = bind_norm(encoder, &from->attention_norm);
+	to->attention_norm = bind_norm(encoder, &from->attention_norm, config->hidden_size);
 	to->intermediate = bind_linear(encoder, &from->intermediate);
+	to->activation = bind(encoder, from->activation, BERT_ACT_PARAMETERS);
 	to->output = bind_linear(encoder, &from->output);
-	to->output_norm = bind_norm(encoder, &from->output_norm);
+	to->output_norm = bind_norm(encoder, &from->output_norm, config->hidden_size);
+}
+
+static void
+bind_module(BertEncoder *encoder, const BertModule *module,
+			const BertModuleWeights *from, DeviceModule *to)
+{
+	if (module->kind == BERT_MODULE_LAYER_NORM)
+		to->norm = bind_norm(encoder, &from->norm, module->in_size);
+	if (module->kind == BERT_MODULE_DENSE)
+		to->linear = bind_linear(encoder, &from->linear);
+	if (from->residual.out_size > 0)
+		to->residual = bind_linear(encoder, &from->residual);
 }
 
 static void
 bind_weights(BertEncoder *encoder)
 {
 	const BertConfig *config = &encoder->config;
-	BertWeightsLayout *layout = bert_weights_layout(config);
+	BertWeightsLayout *layout = bert_weights_layout(config, &encoder->recipe);
 	size_t hidden = config->hidden_size;
 
 	encoder->word = bind(encoder, layout->word_embeddings, config->vocab_size * hidden);
-	encoder->position =
-		bind(encoder, layout->position_embeddings, config->max_positions * hidden);
+	if (config->position_type == BERT_POSITIONS_ABSOLUTE)
+		encoder->position =
+			bind(encoder, layout->position_embeddings, config->max_positions * hidden);
 	encoder->type =
 		bind(encoder, layout->type_embeddings, config->type_vocab_size * hidden);
-	encoder->embeddings_norm = bind_norm(encoder, &layout->embeddings_norm);
+	encoder->embeddings_norm = bind_norm(encoder, &layout->embeddings_norm, hidden);
 	for (int i = 0; i < config->num_layers; i++)
 		bind_layer(encoder, &layout->layers[i], &encoder->layers[i]);
 	if (config->has_pooler)
 		encoder->pooler = bind_linear(encoder, &layout->pooler);
+	for (int i = 0; i < encoder->recipe.n_modules; i++)
+		bind_module(encoder, &encoder->recipe.modules[i], &layout->modules[i],
+					&encoder->modules[i]);
 	pfree(layout);
 }
 
-/* The largest single buffer is a table or a layer. */
-static void
-check_size(const BertDevice *device, const BertConfig *config)
+/* Floats of the largest single buffer: a table, or a layer's weights. */
+static uint64
+largest_buffer(const BertConfig *config, const BertRecipe *recipe)
 {
-	uint64 rows = Max((uint64) config->vocab_size, 3 * (uint64) config->hidden_size);
+	uint64 hidden = config->hidden_size;
+	uint64 rows = Max((uint64) config->vocab_size, 3 * hidden);
 	uint64 largest;
 
 	rows = Max(rows, (uint64) config->intermediate_size);
-	largest = BERT_PADDED(rows) * config->hidden_size * sizeof(float);
+	rows = Max(rows, (uint64) config->max_positions);
+	largest = BERT_PADDED(rows) * hidden;
+	largest = Max(largest, BERT_PADDED(hidden) * config->intermediate_size);
+	if (config->position_type != BERT_POSITIONS_ABSOLUTE)
+		largest = Max(largest, bert_distances_size(config));
+	for (int i = 0; i < recipe->n_modules; i++)
+	{
+		const BertModule *module = &recipe->modules[i];
+
+		largest =
+			Max(largest, BERT_PADDED((uint64) module->out_size) * module->in_size);
+	}
+	return largest;
+}
+
+static void
+check_size(const BertDevice *device, const BertConfig *config, const BertRecipe *recipe)
+{
+	uint64 largest = largest_buffer(config, recipe) * sizeof(float);
+
 	if (largest > bert_device_info(device)->max_buffer)
 		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("the model is too large for the device"),
 				errdetail("A layer needs %llu bytes, the device takes at most %llu.",
 						  (unsigned long long) largest,
 						  (unsigned long long) bert_device_info(device)->max_buffer));
+	if (config->head_size > BERT_MAX_HEAD_SIZE)
+		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				errmsg("the model's attention heads are too large"),
+				errdetail("Their size is %d, the kernels take at most %d.",
+						  config->head_size, BERT_MAX_HEAD_SIZE));
 }
 
 BertEncoder *
@@ -180,7 +255,7 @@ bert_encoder_create(const BertLauncher *launcher, const BertConfig *config,
 	BertDevice *device = launcher->device;
 	BertEncoder *encoder;
 
-	check_size(device, config);
+	check_size(device, config, recipe);
 	encoder = calloc(1, sizeof(*encoder));
 	if (encoder != NULL)
 		encoder->layers = calloc(config->num_layers, sizeof(DeviceLayer));
@@ -221,11 +296,21 @@ static void
 release_layer(DeviceLayer *layer)
 {
 	release_linear(&layer->qkv);
+	bert_buffer_release(layer->distances);
 	release_linear(&layer->attention_output);
 	release_norm(&layer->attention_norm);
 	release_linear(&layer->intermediate);
+	bert_buffer_release(layer->activation);
 	release_linear(&layer->output);
 	release_norm(&layer->output_norm);
+}
+
+static void
+release_module(DeviceModule *module)
+{
+	release_linear(&module->linear);
+	release_linear(&module->residual);
+	release_norm(&module->norm);
 }
 
 static void
@@ -239,8 +324,8 @@ release_workspace(Workspace *space)
 	bert_buffer_release(space->context);
 	bert_buffer_release(space->qkv);
 	bert_buffer_release(space->inner);
-	bert_buffer_release(space->pooled);
-	bert_buffer_release(space->out);
+	bert_buffer_release(space->vectors[0]);
+	bert_buffer_release(space->vectors[1]);
 	if (space->memory != NULL)
 		munmap(space->memory, space->nbytes);
 	memset(space, 0, sizeof(*space));
@@ -257,6 +342,8 @@ bert_encoder_free(BertEncoder *encoder)
 	bert_buffer_release(encoder->type);
 	release_norm(&encoder->embeddings_norm);
 	release_linear(&encoder->pooler);
+	for (int i = 0; i < BERT_MAX_MODULES; i++)
+		release_module(&encoder->modules[i]);
 	for (int i = 0; i < encoder->config.num_layers; i++)
 		release_layer(&encoder->layers[i]);
 	free(encoder->layers);
@@ -274,21 +361,11 @@ bert_encoder_trim(BertEncoder *encoder)
 
 /* ---- workspace ---- */
 
-static int
-count_modes(int32 pooling)
-{
-	int n = 0;
-
-	for (int mode = 0; mode < BERT_POOL_MODES; mode++)
-		n += (pooling >> mode) & 1;
-	return n;
-}
-
 int32
 bert_output_size(const BertConfig *config, const BertRecipe *recipe, BertOutput output)
 {
 	if (output == BERT_OUTPUT_EMBEDDING)
-		return config->hidden_size * count_modes(recipe->pooling);
+		return bert_recipe_size(recipe, config->hidden_size);
 	return config->hidden_size;
 }
 
@@ -313,6 +390,18 @@ carve(BertEncoder *encoder, size_t *end, bool measure, size_t count)
 							  false);
 }
 
+/* Elements of the longest vector that a sequence has on its way. */
+static size_t
+longest_vector(const BertEncoder *encoder)
+{
+	int32 hidden = encoder->config.hidden_size;
+	int32 longest = Max(hidden, bert_recipe_pooled_size(&encoder->recipe, hidden));
+
+	for (int i = 0; i < encoder->recipe.n_modules; i++)
+		longest = Max(longest, encoder->recipe.modules[i].out_size);
+	return BERT_PADDED(longest);
+}
+
 /* All buffers, or (measure) the sum of their sizes. */
 static size_t
 carve_all(BertEncoder *encoder, bool measure)
@@ -324,7 +413,7 @@ carve_all(BertEncoder *encoder, bool measure)
 	size_t end = 0;
 
 	space->tokens = carve(encoder, &end, measure, tokens * 3);
-	space->sequences = carve(encoder, &end, measure, sequences * 2);
+	space->sequences = carve(encoder, &end, measure, sequences * 3);
 	space->blocks = carve(encoder, &end, measure, (size_t) space->max_blocks * 4);
 	space->x = carve(encoder, &end, measure, tokens * hidden);
 	space->y = carve(encoder, &end, measure, tokens * hidden);
@@ -333,10 +422,9 @@ carve_all(BertEncoder *encoder, bool measure)
 					   tokens * BERT_PADDED(3 * encoder->config.hidden_size));
 	space->inner = carve(encoder, &end, measure,
 						 tokens * BERT_PADDED(encoder->config.intermediate_size));
-	space->pooled = carve(encoder, &end, measure, sequences * hidden);
-	space->out = carve(encoder, &end, measure,
-					   sequences * Max(hidden, (size_t) bert_encoder_size(
-												   encoder, BERT_OUTPUT_EMBEDDING)));
+	for (int i = 0; i < 2; i++)
+		space->vectors[i] =
+			carve(encoder, &end, measure, sequences * longest_vector(encoder));
 	return end;
 }
 
@@ -442,7 +530,7 @@ static int32
 units_in_portion(const BertEncoder *encoder, double operations, int32 total,
 				 int32 multiple)
 {
-	double units = portion(encoder) / Max(operations, 1.0);
+	double units = Min(portion(encoder) / Max(operations, 1.0), MAX_UNITS);
 
 	if (units >= total)
 		return total;
@@ -453,9 +541,10 @@ units_in_portion(const BertEncoder *encoder, double operations, int32 total,
 
 #define LINEAR_ROWS_MULTIPLE 64
 
+/* extra: the residual, or the activation's parameters, as the epilogue wants. */
 static void
 linear(BertEncoder *encoder, BertEpilogue epilogue, const DeviceLinear *layer,
-	   BertBuffer *x, BertBuffer *residual, BertBuffer *y, int32 rows)
+	   BertBuffer *x, BertBuffer *extra, BertBuffer *y, int32 rows)
 {
 	double operations = 2.0 * layer->in_size * layer->out_size;
 	int32 step;
@@ -468,7 +557,8 @@ linear(BertEncoder *encoder, BertEpilogue epilogue, const DeviceLinear *layer,
 			.ld_x = BERT_PADDED(layer->in_size),
 			.weight = layer->weight,
 			.bias = layer->bias,
-			.residual = residual,
+			.parameters = extra,
+			.residual = extra,
 			.y = y,
 			.ld_y = BERT_PADDED(layer->out_size),
 			.in_size = layer->in_size,
@@ -482,18 +572,36 @@ linear(BertEncoder *encoder, BertEpilogue epilogue, const DeviceLinear *layer,
 	}
 }
 
+/* x (rows, size) in place */
 static void
-norm(BertEncoder *encoder, const DeviceNorm *layer, BertBuffer *x, int32 rows)
+norm(BertEncoder *encoder, const DeviceNorm *layer, float eps, BertBuffer *x,
+	 int32 size, int32 rows)
 {
-	int32 hidden = encoder->config.hidden_size;
+	double operations = NORM_OPERATIONS * size;
+	int32 step;
 
-	bert_launch_layer_norm(&encoder->launcher, x, layer->weight, layer->bias,
-						   BERT_PADDED(hidden), hidden, encoder->config.layer_norm_eps,
-						   rows);
+	for (int32 row = 0; row < rows; row += step)
+	{
+		BertNormLaunch launch = {
+			.weight = layer->weight,
+			.bias = layer->bias,
+			.x = x,
+			.ld = BERT_PADDED(size),
+			.size = size,
+			.eps = eps,
+			.first_row = row,
+		};
+
+		step = units_in_portion(encoder, operations, rows - row, 1);
+		launch.end_row = row + step;
+		bert_launch_layer_norm(&encoder->launcher, &launch);
+		account(encoder, operations * step);
+	}
 }
 
 static void
-attention(BertEncoder *encoder, const BertBatch *batch)
+attention(BertEncoder *encoder, const DeviceLayer *layer, const BertBatch *batch,
+		  bool positions)
 {
 	const BertConfig *config = &encoder->config;
 	double operations =
@@ -511,12 +619,16 @@ attention(BertEncoder *encoder, const BertBatch *batch)
 			.first_block = block,
 			.num_heads = config->num_heads,
 			.head_size = config->head_size,
+			.position_type =
+				positions ? config->position_type : BERT_POSITIONS_ABSOLUTE,
+			.distances = layer->distances,
+			.max_positions = config->max_positions,
 		};
 
 		step = units_in_portion(encoder, operations, batch->n_blocks - block, 1);
-		launch.n_blocks = Min(step, batch->n_blocks - block);
+		launch.n_blocks = step;
 		bert_launch_attention(&encoder->launcher, &launch);
-		account(encoder, operations * launch.n_blocks);
+		account(encoder, operations * step);
 	}
 }
 
@@ -528,95 +640,174 @@ upload(BertEncoder *encoder, const BertBatch *batch)
 	bert_buffer_write(encoder->launcher.device, space->tokens, batch->tokens,
 					  (size_t) batch->n_tokens * 3 * sizeof(int32));
 	bert_buffer_write(encoder->launcher.device, space->sequences, batch->sequences,
-					  (size_t) batch->n_sequences * 2 * sizeof(int32));
+					  (size_t) batch->n_sequences * 3 * sizeof(int32));
 	bert_buffer_write(encoder->launcher.device, space->blocks, batch->blocks,
 					  (size_t) batch->n_blocks * 4 * sizeof(int32));
 }
 
 static void
-embed(BertEncoder *encoder, const BertBatch *batch)
+embed(BertEncoder *encoder, const BertBatch *batch, bool positions)
 {
-	BertEmbedLaunch launch = {
-		.tokens = encoder->space.tokens,
-		.word = encoder->word,
-		.type = encoder->type,
-		.position = encoder->position,
-		.norm_weight = encoder->embeddings_norm.weight,
-		.norm_bias = encoder->embeddings_norm.bias,
-		.hidden = encoder->space.x,
-		.ld = BERT_PADDED(encoder->config.hidden_size),
-		.hidden_size = encoder->config.hidden_size,
-		.eps = encoder->config.layer_norm_eps,
-		.rows = batch->n_tokens,
-	};
+	const BertConfig *config = &encoder->config;
+	double operations = NORM_OPERATIONS * config->hidden_size;
+	int32 step;
 
-	bert_launch_embed(&encoder->launcher, &launch);
+	for (int32 row = 0; row < batch->n_tokens; row += step)
+	{
+		BertEmbedLaunch launch = {
+			.tokens = encoder->space.tokens,
+			.word = encoder->word,
+			.type = encoder->type,
+			.position = positions ? encoder->position : NULL,
+			.norm_weight = encoder->embeddings_norm.weight,
+			.norm_bias = encoder->embeddings_norm.bias,
+			.hidden = encoder->space.x,
+			.ld = BERT_PADDED(config->hidden_size),
+			.hidden_size = config->hidden_size,
+			.eps = config->layer_norm_eps,
+			.first_row = row,
+		};
+
+		step = units_in_portion(encoder, operations, batch->n_tokens - row, 1);
+		launch.end_row = row + step;
+		bert_launch_embed(&encoder->launcher, &launch);
+		account(encoder, operations * step);
+	}
 }
 
 static void
-run_layer(BertEncoder *encoder, const DeviceLayer *layer, const BertBatch *batch)
+run_layer(BertEncoder *encoder, const DeviceLayer *layer, const BertBatch *batch,
+		  bool positions)
 {
 	Workspace *space = &encoder->space;
+	int32 hidden = encoder->config.hidden_size;
+	float eps = encoder->config.layer_norm_eps;
 	int32 rows = batch->n_tokens;
 
 	linear(encoder, BERT_EPILOGUE_BIAS, &layer->qkv, space->x, NULL, space->qkv, rows);
-	attention(encoder, batch);
+	attention(encoder, layer, batch, positions);
 	linear(encoder, BERT_EPILOGUE_RESIDUAL, &layer->attention_output, space->context,
 		   space->x, space->y, rows);
-	norm(encoder, &layer->attention_norm, space->y, rows);
-	linear(encoder, BERT_EPILOGUE_ACTIVATION, &layer->intermediate, space->y, NULL,
-		   space->inner, rows);
+	norm(encoder, &layer->attention_norm, eps, space->y, hidden, rows);
+	linear(encoder, BERT_EPILOGUE_ACTIVATION, &layer->intermediate, space->y,
+		   layer->activation, space->inner, rows);
 	linear(encoder, BERT_EPILOGUE_RESIDUAL, &layer->output, space->inner, space->y,
 		   space->x, rows);
-	norm(encoder, &layer->output_norm, space->x, rows);
+	norm(encoder, &layer->output_norm, eps, space->x, hidden, rows);
 }
 
+/* The first `layers` layers of a batch; its rows are then in space.x. */
 static void
-pool(BertEncoder *encoder, const BertBatch *batch, BertBuffer *out, int32 modes,
-	 bool normalize, int32 ld_out)
+run_layers(BertEncoder *encoder, const BertBatch *batch, int32 layers, bool positions)
 {
-	bert_launch_pool(&encoder->launcher, encoder->space.x,
-					 BERT_PADDED(encoder->config.hidden_size), encoder->space.sequences,
-					 batch->n_sequences, out, ld_out, encoder->config.hidden_size,
-					 modes, normalize);
+	ensure_workspace(encoder, batch);
+	upload(encoder, batch);
+	embed(encoder, batch, positions);
+	for (int32 i = 0; i < layers; i++)
+		run_layer(encoder, &encoder->layers[i], batch, positions);
 }
 
-/* The distance of rows in space.out: the pooler is a layer, which stores whole panels. */
-static int32
-out_ld(const BertEncoder *encoder, BertOutput output)
-{
-	if (output == BERT_OUTPUT_POOLED)
-		return BERT_PADDED(encoder->config.hidden_size);
-	return bert_encoder_size(encoder, output);
-}
+/* ---- vectors ---- */
 
-/* From hidden states to results in space.out. */
-static void
-finish(BertEncoder *encoder, const BertBatch *batch, BertOutput output)
+static Vectors
+pool(BertEncoder *encoder, const BertBatch *batch, uint32 modes, int32 size,
+	 bool skip_prompts)
 {
 	Workspace *space = &encoder->space;
-	int32 ld = out_ld(encoder, output);
+	double operations = POOL_OPERATIONS * size * batch->n_tokens / batch->n_sequences;
+	int32 step;
 
-	if (output == BERT_OUTPUT_EMBEDDING)
-		pool(encoder, batch, space->out, encoder->recipe.pooling,
-			 encoder->recipe.normalize, ld);
-	else if (output == BERT_OUTPUT_CLS)
-		pool(encoder, batch, space->out, BERT_POOL_CLS, false, ld);
-	else
+	for (int32 first = 0; first < batch->n_sequences; first += step)
 	{
-		pool(encoder, batch, space->pooled, BERT_POOL_CLS, false, ld);
-		linear(encoder, BERT_EPILOGUE_BIAS, &encoder->pooler, space->pooled, NULL,
-			   space->out, batch->n_sequences);
-		bert_launch_tanh(&encoder->launcher, space->out, ld, batch->n_sequences);
+		BertPoolLaunch launch = {
+			.hidden = space->x,
+			.ld = BERT_PADDED(encoder->config.hidden_size),
+			.sequences = space->sequences,
+			.first_sequence = first,
+			.out = space->vectors[0],
+			.ld_out = BERT_PADDED(size),
+			.hidden_size = encoder->config.hidden_size,
+			.modes = modes,
+			.skip_prompts = skip_prompts,
+		};
+
+		step = units_in_portion(encoder, operations, batch->n_sequences - first, 1);
+		launch.n_sequences = step;
+		bert_launch_pool(&encoder->launcher, &launch);
+		account(encoder, operations * step);
 	}
+	return (Vectors){space->vectors[0], space->vectors[1], size, batch->n_sequences};
+}
+
+/* v = act(v W^T + b) [+ v, or + v R^T] */
+static void
+dense(BertEncoder *encoder, const DeviceLinear *layer, BertActivation activation,
+	  bool has_residual, const DeviceLinear *residual, Vectors *v)
+{
+	bool projected = has_residual && residual->weight != NULL;
+	BertBuffer *y = v->spare;
+
+	linear(encoder, BERT_EPILOGUE_BIAS, layer, v->x, NULL, y, v->rows);
+	bert_launch_activate(&encoder->launcher, activation, y,
+						 BERT_PADDED(layer->out_size), layer->out_size,
+						 has_residual && !projected ? v->x : NULL, v->rows);
+	account(encoder, NORM_OPERATIONS * layer->out_size * v->rows);
+	if (projected)
+		linear(encoder, BERT_EPILOGUE_RESIDUAL, residual, v->x, y, y, v->rows);
+	v->spare = v->x;
+	v->x = y;
+	v->size = layer->out_size;
+}
+
+static void
+run_module(BertEncoder *encoder, const BertModule *module, const DeviceModule *weights,
+		   Vectors *v)
+{
+	switch ((BertModuleKind) module->kind)
+	{
+		case BERT_MODULE_NORMALIZE:
+			bert_launch_normalize(&encoder->launcher, v->x, BERT_PADDED(v->size),
+								  v->size, v->rows);
+			account(encoder, NORM_OPERATIONS * v->size * v->rows);
+			break;
+		case BERT_MODULE_DENSE:
+			dense(encoder, &weights->linear, module->activation, module->has_residual,
+				  &weights->residual, v);
+			break;
+		case BERT_MODULE_LAYER_NORM:
+			norm(encoder, &weights->norm, BERT_MODULE_EPS, v->x, v->size, v->rows);
+			break;
+	}
+}
+
+/* From hidden states to results. */
+static Vectors
+finish(BertEncoder *encoder, const BertBatch *batch, BertOutput output)
+{
+	const BertRecipe *recipe = &encoder->recipe;
+	int32 hidden = encoder->config.hidden_size;
+	Vectors v;
+
+	if (output != BERT_OUTPUT_EMBEDDING)
+	{
+		v = pool(encoder, batch, BERT_POOL_CLS, hidden, false);
+		if (output == BERT_OUTPUT_POOLED)
+			dense(encoder, &encoder->pooler, BERT_ACT_TANH, false, NULL, &v);
+		return v;
+	}
+	v = pool(encoder, batch, recipe->pooling, bert_recipe_pooled_size(recipe, hidden),
+			 true);
+	for (int i = 0; i < recipe->n_modules; i++)
+		run_module(encoder, &recipe->modules[i], &encoder->modules[i], &v);
+	return v;
 }
 
 /* ---- results ---- */
 
-static void
-check_finite(const float *values, int32 size)
+void
+bert_check_finite(const float *values, size_t n)
 {
-	for (int32 i = 0; i < size; i++)
+	for (size_t i = 0; i < n; i++)
 		if (!isfinite(values[i]))
 			ereport(ERROR, errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					errmsg("the model gave a value that is not finite"),
@@ -632,26 +823,27 @@ hand_out(const float *rows, int32 ld, const BertBatch *batch, int32 size,
 	{
 		const float *row = rows + (size_t) i * ld;
 
-		check_finite(row, size);
+		bert_check_finite(row, size);
 		memcpy(results + (size_t) batch->order[i] * size, row, size * sizeof(float));
 	}
 }
 
 static void
 encode_batch(BertEncoder *encoder, const BertBatch *batch, BertOutput output,
-			 float *results)
+			 bool positions, float *results)
 {
-	int32 ld = out_ld(encoder, output);
-	size_t nbytes = (size_t) batch->n_sequences * ld * sizeof(float);
-	float *rows = palloc(nbytes); /* now: later, an ERROR would leave work in flight */
+	/* Now: later, an ERROR would leave work in flight. */
+	float *rows = palloc_extended((size_t) batch->n_sequences *
+									  longest_vector(encoder) * sizeof(float),
+								  MCXT_ALLOC_HUGE);
+	Vectors v;
+	int32 ld;
 
-	ensure_workspace(encoder, batch);
-	upload(encoder, batch);
-	embed(encoder, batch);
-	for (int i = 0; i < encoder->config.num_layers; i++)
-		run_layer(encoder, &encoder->layers[i], batch);
-	finish(encoder, batch, output);
-	bert_buffer_read(encoder->launcher.device, encoder->space.out, rows, nbytes);
+	run_layers(encoder, batch, encoder->config.num_layers, positions);
+	v = finish(encoder, batch, output);
+	ld = BERT_PADDED(v.size);
+	bert_buffer_read(encoder->launcher.device, v.x, rows,
+					 (size_t) batch->n_sequences * ld * sizeof(float));
 	wait_for_device(encoder);
 	hand_out(rows, ld, batch, bert_encoder_size(encoder, output), results);
 	pfree(rows);
@@ -659,7 +851,7 @@ encode_batch(BertEncoder *encoder, const BertBatch *batch, BertOutput output,
 
 void
 bert_encode(BertEncoder *encoder, const BertSequence *sequences, int n,
-			BertOutput output, int batch_tokens, float *results)
+			BertOutput output, bool positions, int batch_tokens, float *results)
 {
 	int *order = bert_batch_order(sequences, n);
 	BertBatch batch;
@@ -667,65 +859,104 @@ bert_encode(BertEncoder *encoder, const BertSequence *sequences, int n,
 	Assert(output != BERT_OUTPUT_POOLED || encoder->config.has_pooler);
 	for (int done = 0; done < n; done += batch.n_sequences)
 	{
-		bert_batch_next(&batch, sequences, order + done, n - done, batch_tokens);
-		encode_batch(encoder, &batch, output, results);
+		bert_batch_next(&batch, sequences, order + done, n - done,
+						Min(batch_tokens, MAX_UNITS));
+		encode_batch(encoder, &batch, output, positions, results);
 		bert_batch_free(&batch);
 	}
 	pfree(order);
+}
+
+/*
+ * A driver may open a kernel's code when it is first run: what a model's own way does not
+ * need is run here beside it.
+ */
+void
+bert_encoder_run_once(BertEncoder *encoder)
+{
+	int32 ids[] = {0, 0};
+	BertSequence sequence = {ids, lengthof(ids), lengthof(ids)};
+	int32 size = encoder->config.hidden_size;
+	int32 ld = BERT_PADDED(size);
+	float *result = palloc(size * sizeof(float));
+
+	bert_encode(encoder, &sequence, 1, BERT_OUTPUT_CLS, true, 64, result);
+	bert_launch_activate(&encoder->launcher, BERT_ACT_TANH, encoder->space.vectors[0],
+						 ld, size, NULL, 1);
+	bert_launch_normalize(&encoder->launcher, encoder->space.vectors[0], ld, size, 1);
+	wait_for_device(encoder);
+	pfree(result);
 }
 
 /* ---- looking inside ---- */
 
-/* Hidden states after a layer, handed to the tap; false: it wants no more. */
-static bool
-tap_layer(BertEncoder *encoder, const BertBatch *batch, const BertTap *tap, int layer,
-		  float *hidden, const int32 *first_row)
+/* (rows, columns) of a buffer whose rows are ld apart. */
+static void
+read_rows(BertEncoder *encoder, BertBuffer *buffer, int32 rows, int32 columns, int32 ld,
+		  float *to)
 {
-	int32 ld = BERT_PADDED(encoder->config.hidden_size);
+	float *padded =
+		palloc_extended((size_t) rows * ld * sizeof(float), MCXT_ALLOC_HUGE);
 
-	bert_buffer_read(encoder->launcher.device, encoder->space.x, hidden,
-					 (size_t) batch->n_tokens * ld * sizeof(float));
+	bert_buffer_read(encoder->launcher.device, buffer, padded,
+					 (size_t) rows * ld * sizeof(float));
 	wait_for_device(encoder);
-	return tap->layer(tap->arg, layer, hidden, ld, batch->order, first_row,
-					  batch->n_sequences);
+	for (int32 r = 0; r < rows; r++)
+		memcpy(to + (size_t) r * columns, padded + (size_t) r * ld,
+			   columns * sizeof(float));
+	pfree(padded);
 }
 
+/* One sequence's first layers; its rows are then in space.x. */
 static void
-tap_batch(BertEncoder *encoder, const BertBatch *batch, const BertTap *tap)
+run_sequence(BertEncoder *encoder, const BertSequence *sequence, int32 layers,
+			 bool positions)
 {
-	size_t nbytes = (size_t) batch->n_tokens *
-					BERT_PADDED(encoder->config.hidden_size) * sizeof(float);
-	float *hidden = palloc(nbytes);
-	int32 *first_row = palloc(batch->n_sequences * sizeof(int32));
-	bool more;
+	int order = 0;
+	BertBatch batch;
 
-	for (int i = 0; i < batch->n_sequences; i++)
-		first_row[i] = batch->sequences[2 * i];
-	ensure_workspace(encoder, batch);
-	upload(encoder, batch);
-	embed(encoder, batch);
-	more = tap_layer(encoder, batch, tap, 0, hidden, first_row);
-	for (int i = 0; more && i < encoder->config.num_layers; i++)
-	{
-		run_layer(encoder, &encoder->layers[i], batch);
-		more = tap_layer(encoder, batch, tap, i + 1, hidden, first_row);
-	}
-	pfree(hidden);
-	pfree(first_row);
+	bert_batch_next(&batch, sequence, &order, 1, sequence->n_tokens);
+	run_layers(encoder, &batch, layers, positions);
+	wait_for_device(encoder); /* which still reads the batch */
+	bert_batch_free(&batch);
 }
 
 void
-bert_encode_tapped(BertEncoder *encoder, const BertSequence *sequences, int n,
-				   int batch_tokens, const BertTap *tap)
+bert_encode_hidden(BertEncoder *encoder, const BertSequence *sequence, int32 layer,
+				   bool positions, float *hidden)
 {
-	int *order = bert_batch_order(sequences, n);
-	BertBatch batch;
+	int32 size = encoder->config.hidden_size;
 
-	for (int done = 0; done < n; done += batch.n_sequences)
+	run_sequence(encoder, sequence, layer, positions);
+	read_rows(encoder, encoder->space.x, sequence->n_tokens, size, BERT_PADDED(size),
+			  hidden);
+}
+
+void
+bert_encode_attention(BertEncoder *encoder, const BertSequence *sequence, int32 layer,
+					  int32 head, bool positions, float *weights)
+{
+	const DeviceLayer *from = &encoder->layers[layer - 1];
+	int32 n = sequence->n_tokens;
+	int32 size = from->qkv.out_size;
+	float *qkv = palloc_extended((size_t) n * size * sizeof(float), MCXT_ALLOC_HUGE);
+	double *row = palloc(n * sizeof(double));
+
+	run_sequence(encoder, sequence, layer - 1, positions);
+	linear(encoder, BERT_EPILOGUE_BIAS, &from->qkv, encoder->space.x, NULL,
+		   encoder->space.qkv, n);
+	wait_for_device(encoder); /* before anything that may raise an ERROR */
+	read_rows(encoder, encoder->space.qkv, n, size, BERT_PADDED(size), qkv);
+	bert_check_finite(qkv, (size_t) n * size);
+	for (int32 query = 0; query < n; query++)
 	{
-		bert_batch_next(&batch, sequences, order + done, n - done, batch_tokens);
-		tap_batch(encoder, &batch, tap);
-		bert_batch_free(&batch);
+		CHECK_FOR_INTERRUPTS();
+		bert_reference_attention_row(&encoder->config,
+									 positions ? from->host_distances : NULL, qkv, n,
+									 head, query, row);
+		for (int32 key = 0; key < n; key++)
+			weights[(size_t) query * n + key] = row[key];
 	}
-	pfree(order);
+	pfree(qkv);
+	pfree(row);
 }

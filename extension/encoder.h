@@ -23,19 +23,20 @@ typedef struct BertSequence
 	const int32 *ids; /* (n_tokens); every id < config.vocab_size */
 	int32 n_tokens;   /* 1 .. config.max_positions */
 	int32 first_size;
+	int32 pool_from; /* tokens before it, a prompt's, are not pooled; usually 0 */
 } BertSequence;
 
 typedef enum BertOutput
 {
-	BERT_OUTPUT_EMBEDDING, /* the recipe's pooling and normalization */
+	BERT_OUTPUT_EMBEDDING, /* the recipe's pooling and modules */
 	BERT_OUTPUT_CLS,       /* last hidden state at [CLS] */
 	BERT_OUTPUT_POOLED     /* tanh(pooler(CLS)); needs config.has_pooler */
 } BertOutput;
 
 /*
  * Bind. weights must stay mapped, 128-byte aligned, until bert_encoder_free(), which
- * also works half-way. Everything else is copied. ERROR where the device fails or the
- * model is too large for it.
+ * also works half-way. Everything else is copied. ERROR where the device fails, or the
+ * model is too large for it or has heads over BERT_MAX_HEAD_SIZE.
  */
 extern BertEncoder *bert_encoder_create(const BertLauncher *launcher,
 										const BertConfig *config,
@@ -57,23 +58,35 @@ extern int32 bert_encoder_size(const BertEncoder *encoder, BertOutput output);
  * results: (n, bert_encoder_size()). Interruptible: no single wait for the device is
  * long, and nothing is in flight when an ERROR leaves this function. ERROR 22003 where
  * the model gives a value that is not finite.
+ *
+ * positions = false leaves out what tells the model the order of the tokens: the table
+ * of absolute positions, or the distances in attention.
  */
 extern void bert_encode(BertEncoder *encoder, const BertSequence *sequences, int n,
-						BertOutput output, int batch_tokens, float *results);
+						BertOutput output, bool positions, int batch_tokens,
+						float *results);
+
+/* Run every kernel of the program once, with next to nothing to do. ERRORs as above. */
+extern void bert_encoder_run_once(BertEncoder *encoder);
 
 /*
- * Called after the embeddings (layer 0) and after each layer with the hidden states of
- * one batch, in the caller's memory. Sequence i of the batch is sequence[i] of the
- * call, its rows begin at first_row[i]. Returns false to stop after this layer.
+ * Looking inside, at one sequence. Hidden states after a layer, 0 being the embeddings
+ * (hidden_states[layer] of transformers): hidden (n_tokens, hidden_size), finite or not.
  */
-typedef struct BertTap
-{
-	bool (*layer)(void *arg, int layer, const float *hidden, int32 ld,
-				  const int *sequence, const int32 *first_row, int n);
-	void *arg;
-} BertTap;
+extern void bert_encode_hidden(BertEncoder *encoder, const BertSequence *sequence,
+							   int32 layer, bool positions, float *hidden);
 
-extern void bert_encode_tapped(BertEncoder *encoder, const BertSequence *sequences,
-							   int n, int batch_tokens, const BertTap *tap);
+/*
+ * Attention weights of a layer (from 1) and head (from 0), as attentions[layer - 1][0,
+ * head] of transformers: weights (n_tokens, n_tokens), a row for each query, which sums
+ * to 1. From the device's queries and keys, by the host in double precision. ERROR 22003
+ * where these are not finite.
+ */
+extern void bert_encode_attention(BertEncoder *encoder, const BertSequence *sequence,
+								  int32 layer, int32 head, bool positions,
+								  float *weights);
+
+/* ERROR 22003 where one of n values is not finite. */
+extern void bert_check_finite(const float *values, size_t n);
 
 #endif /* BERT_ENCODER_H */

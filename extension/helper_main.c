@@ -90,14 +90,29 @@ print_devices(void)
 
 /* ---- a small model that uses every kernel ---- */
 
-static const BertRecipe test_recipe = {
-	.max_tokens = TEST_TOKENS,
-	.pooling = BERT_POOL_MEAN,
-	.normalize = true,
-};
+static BertRecipe
+test_recipe(int hidden_size)
+{
+	return (BertRecipe){
+		.max_tokens = TEST_TOKENS,
+		.pooling = BERT_POOL_MEAN,
+		.n_modules = 3,
+		.modules = {{.kind = BERT_MODULE_DENSE,
+					 .in_size = hidden_size,
+					 .out_size = hidden_size,
+					 .activation = BERT_ACT_TANH,
+					 .has_residual = true},
+					{.kind = BERT_MODULE_LAYER_NORM,
+					 .in_size = hidden_size,
+					 .out_size = hidden_size},
+					{.kind = BERT_MODULE_NORMALIZE,
+					 .in_size = hidden_size,
+					 .out_size = hidden_size}},
+	};
+}
 
 static BertConfig
-test_config(int activation, int head_size)
+test_config(int activation, int head_size, BertPositions position_type)
 {
 	return (BertConfig){
 		.vocab_size = TEST_VOCAB,
@@ -109,23 +124,24 @@ test_config(int activation, int head_size)
 		.max_positions = TEST_TOKENS,
 		.type_vocab_size = 2,
 		.hidden_act = activation,
+		.position_type = position_type,
 		.layer_norm_eps = 1e-12,
 		.has_pooler = true,
 	};
 }
 
 static void
-compare(BertEncoder *encoder, const BertConfig *config, const char *weights,
-		const BertSequence *sequences, int n, BertOutput output)
+compare(BertEncoder *encoder, const BertConfig *config, const BertRecipe *recipe,
+		const char *weights, const BertSequence *sequences, int n, BertOutput output)
 {
 	int32 size = bert_encoder_size(encoder, output);
 	float *got = palloc((size_t) n * size * sizeof(float));
 	float *expected = palloc(size * sizeof(float));
 
-	bert_encode(encoder, sequences, n, output, 1024, got);
+	bert_encode(encoder, sequences, n, output, true, 1024, got);
 	for (int i = 0; i < n; i++)
 	{
-		bert_reference_encode(config, &test_recipe, weights, &sequences[i], output,
+		bert_reference_encode(config, recipe, weights, &sequences[i], output, true,
 							  expected);
 		for (int32 j = 0; j < size; j++)
 			if (!(fabsf(got[i * size + j] - expected[j]) <= TOLERANCE))
@@ -137,21 +153,31 @@ compare(BertEncoder *encoder, const BertConfig *config, const char *weights,
 	}
 }
 
-/* Run every kernel, so that the driver finishes all of them, and see if they are right. */
 static void
-run_kernels(const BertLauncher *launcher, int activation, int head_size)
+run_model(const BertLauncher *launcher, const BertConfig *config)
 {
-	BertConfig config = test_config(activation, head_size);
-	char *weights = bert_trial_weights(&config);
-	BertEncoder *encoder =
-		bert_encoder_create(launcher, &config, &test_recipe, weights);
+	BertRecipe recipe = test_recipe(config->hidden_size);
+	char *weights = bert_trial_weights(config, &recipe);
+	BertEncoder *encoder = bert_encoder_create(launcher, config, &recipe, weights);
 	int32 ids[TEST_TOKENS];
 	BertSequence sequences[] = {{ids, 3, 3}, {ids, TEST_TOKENS, 20}};
 
 	for (int i = 0; i < TEST_TOKENS; i++)
 		ids[i] = i % TEST_VOCAB;
-	compare(encoder, &config, weights, sequences, 2, BERT_OUTPUT_EMBEDDING);
-	compare(encoder, &config, weights, sequences, 2, BERT_OUTPUT_POOLED);
+	compare(encoder, config, &recipe, weights, sequences, 2, BERT_OUTPUT_EMBEDDING);
+	compare(encoder, config, &recipe, weights, sequences, 2, BERT_OUTPUT_POOLED);
+}
+
+/* Run every kernel, so that the driver finishes all of them, and see if they are right. */
+static void
+run_kernels(const BertLauncher *launcher, int activation, int head_size)
+{
+	BertConfig absolute = test_config(activation, head_size, BERT_POSITIONS_ABSOLUTE);
+	BertConfig relative =
+		test_config(activation, head_size, BERT_POSITIONS_RELATIVE_KEY_QUERY);
+
+	run_model(launcher, &absolute);
+	run_model(launcher, &relative);
 }
 
 /* ---- programs ---- */
@@ -199,7 +225,8 @@ make_program(bool build, char **args)
 {
 	const char *path = args[0];
 	const BertTier *tier = bert_tier_by_name(args[2]);
-	BertConfig config = test_config(atoi(args[3]), atoi(args[4]));
+	BertConfig config =
+		test_config(atoi(args[3]), atoi(args[4]), BERT_POSITIONS_ABSOLUTE);
 	BertStatus status;
 	BertDevice *device = bert_device_open(atoi(args[1]), &status);
 	BertProgram *program;

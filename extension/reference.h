@@ -17,16 +17,34 @@
  */
 extern void bert_reference_hidden(const BertConfig *config, const void *weights,
 								  const BertSequence *sequence, int32 layers,
-								  float *hidden);
+								  bool positions, float *hidden);
 
 /* result: as bert_encode() gives it for one sequence. */
 extern void bert_reference_encode(const BertConfig *config, const BertRecipe *recipe,
 								  const void *weights, const BertSequence *sequence,
-								  BertOutput output, float *result);
+								  BertOutput output, bool positions, float *result);
 
-/* The parts, for the tests of single kernels. */
-extern double bert_reference_activation(BertActivation activation, double x);
+/* attention: (n_tokens, n_tokens), as bert_encode_attention() gives it. */
+extern void bert_reference_attention(const BertConfig *config, const void *weights,
+									 const BertSequence *sequence, int32 layer,
+									 int32 head, bool positions, float *attention);
+
+/*
+ * The parts, for the tests of single kernels, and for those who want to look inside.
+ * parameters: (BERT_ACT_PARAMETERS), of the activations that have them.
+ */
+extern double bert_reference_activation(BertActivation activation,
+										const float *parameters, double x);
 extern void bert_reference_pool(const float *hidden, int32 n_tokens, int32 hidden_size,
-								int32 modes, bool normalize, float *result);
+								uint32 modes, int32 pool_from, float *result);
+
+/*
+ * weight (n) = softmax over keys of one query and head; qkv (n, 3 hidden_size), distances
+ * as in weights.h, or NULL where the scores know no positions.
+ */
+extern void bert_reference_attention_row(const BertConfig *config,
+										 const float *distances, const float *qkv,
+										 int32 n, int32 head, int32 query,
+										 double *weight);
 
 #endif /* BERT_REFERENCE_H */

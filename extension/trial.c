@@ -75,21 +75,53 @@ fill_norm(char *weights, const BertNorm *norm, int32 size, uint32 *state)
 	fill((float *) (weights + norm->bias), 1, size, 0, 0.1f, state);
 }
 
+/* As of a trained model: XIELU has a use for all four, PRELU for the first. */
 static void
-fill_layer(char *weights, const BertLayer *layer, int32 hidden_size, uint32 *state)
+fill_activation(char *weights, size_t offset)
 {
+	static const float parameters[BERT_ACT_PARAMETERS] = {0.25f, 0.75f, 0.5f, -1e-6f};
+
+	memcpy(weights + offset, parameters, sizeof(parameters));
+}
+
+static void
+fill_layer(char *weights, const BertConfig *config, const BertLayer *layer,
+		   uint32 *state)
+{
+	int32 hidden_size = config->hidden_size;
+	int32 n_distances = 2 * config->max_positions - 1;
+
 	fill_linear(weights, &layer->qkv, state);
+	if (config->position_type != BERT_POSITIONS_ABSOLUTE)
+		fill((float *) (weights + layer->distances), config->head_size, n_distances,
+			 BERT_DISTANCES_LD(config->max_positions), 1, state);
 	fill_linear(weights, &layer->attention_output, state);
 	fill_norm(weights, &layer->attention_norm, hidden_size, state);
 	fill_linear(weights, &layer->intermediate, state);
+	fill_activation(weights, layer->activation);
 	fill_linear(weights, &layer->output, state);
 	fill_norm(weights, &layer->output_norm, hidden_size, state);
 }
 
-char *
-bert_trial_weights(const BertConfig *config)
+static void
+fill_module(char *weights, const BertModule *module, const BertModuleWeights *layer,
+			uint32 *state)
 {
-	BertWeightsLayout *layout = bert_weights_layout(config);
+	if (module->kind == BERT_MODULE_LAYER_NORM)
+		fill_norm(weights, &layer->norm, module->in_size, state);
+	if (module->kind == BERT_MODULE_DENSE)
+		fill_linear(weights, &layer->linear, state);
+	if (layer->residual.out_size > 0)
+	{
+		fill_linear(weights, &layer->residual, state);
+		memset(weights + layer->residual.bias, 0, module->out_size * sizeof(float));
+	}
+}
+
+char *
+bert_trial_weights(const BertConfig *config, const BertRecipe *recipe)
+{
+	BertWeightsLayout *layout = bert_weights_layout(config, recipe);
 	char *weights = aligned_alloc(BERT_WEIGHT_ALIGN, layout->nbytes);
 	int32 hidden = config->hidden_size;
 	uint32 state = 1;
@@ -98,15 +130,18 @@ bert_trial_weights(const BertConfig *config)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	memset(weights, 0, layout->nbytes);
 	fill_table(weights, layout->word_embeddings, config->vocab_size, hidden, &state);
-	fill_table(weights, layout->position_embeddings, config->max_positions, hidden,
-			   &state);
+	if (config->position_type == BERT_POSITIONS_ABSOLUTE)
+		fill_table(weights, layout->position_embeddings, config->max_positions, hidden,
+				   &state);
 	fill_table(weights, layout->type_embeddings, config->type_vocab_size, hidden,
 			   &state);
 	fill_norm(weights, &layout->embeddings_norm, hidden, &state);
 	for (int32 i = 0; i < config->num_layers; i++)
-		fill_layer(weights, &layout->layers[i], hidden, &state);
+		fill_layer(weights, config, &layout->layers[i], &state);
 	if (config->has_pooler)
 		fill_linear(weights, &layout->pooler, &state);
+	for (int32 i = 0; i < recipe->n_modules; i++)
+		fill_module(weights, &recipe->modules[i], &layout->modules[i], &state);
 	pfree(layout);
 	return weights;
 }

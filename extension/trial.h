@@ -18,6 +18,6 @@ extern char *bert_trial_source(const BertTier *tier);
  * Weights of a model: small pseudo-random numbers, always the same ones, zeros where the
  * layout pads. malloc'd, aligned as a pack is.
  */
-extern char *bert_trial_weights(const BertConfig *config);
+extern char *bert_trial_weights(const BertConfig *config, const BertRecipe *recipe);
 
 #endif /* BERT_TRIAL_H */

@@ -15,7 +15,7 @@ static const int32 ids[MAX_LENGTH] = {101, 7, 8, 9, 102};
 static BertSequence
 sequence_of(int32 n_tokens)
 {
-	return (BertSequence){ids, n_tokens, n_tokens / 2};
+	return (BertSequence){ids, n_tokens, n_tokens / 2, n_tokens / 3};
 }
 
 static BertSequence *
@@ -122,8 +122,9 @@ batch_right(const BertBatch *batch, const BertSequence *sequences, int *seen)
 		const BertSequence *sequence = &sequences[batch->order[i]];
 
 		seen[batch->order[i]]++;
-		if (batch->sequences[2 * i] != row ||
-			batch->sequences[2 * i + 1] != sequence->n_tokens ||
+		if (batch->sequences[3 * i] != row ||
+			batch->sequences[3 * i + 1] != sequence->n_tokens ||
+			batch->sequences[3 * i + 2] != sequence->pool_from ||
 			!tokens_right(batch->tokens + 3 * row, sequence) ||
 			!blocks_right(&block, row, sequence->n_tokens))
 			return false;

@@ -169,7 +169,7 @@ test_broken_source(void)
 
 /* Longer than the place for it: its beginning is kept. */
 static void
-test_long_log(int argc, char **argv)
+test_long_log(void)
 {
 	enum
 	{
@@ -182,7 +182,7 @@ test_long_log(int argc, char **argv)
 	memset(source + strlen(source), 'x', LENGTH);
 	strcat(source, "; }");
 	bert_device_close(device);
-	open_device(argc, argv);
+	open_device();
 	bert_program_build(device, source, "", names, 1);
 	bert_try(raise_device, NULL, false, &error);
 	ok(strstr(error.detail, "surely") != NULL, "of a long log, the beginning");
@@ -211,21 +211,21 @@ test_after_failure(void)
 }
 
 static void
-test_missing_kernel(int argc, char **argv)
+test_missing_kernel(void)
 {
 	static const char *const missing[] = {"thrice"};
 
 	bert_device_close(device);
-	open_device(argc, argv);
+	open_device();
 	ok(bert_program_build(device, SOURCE, "", missing, 1) == NULL &&
 		   raises(raise_device, NULL, ERRCODE_SYSTEM_ERROR, "CL_INVALID_KERNEL_NAME"),
 	   "a kernel that the program lacks is an ERROR");
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
-	open_device(argc, argv);
+	open_device();
 	test_list();
 	test_tiers();
 	test_program();
@@ -234,8 +234,8 @@ main(int argc, char **argv)
 	test_no_such_device();
 	test_broken_source();
 	test_after_failure();
-	test_long_log(argc, argv);
-	test_missing_kernel(argc, argv);
+	test_long_log();
+	test_missing_kernel();
 	bert_device_close(device);
 	return done_testing();
 }

@@ -3,10 +3,11 @@
  *	  The whole forward pass, on every tier, with models of odd sizes.
  *
  * The weights are random, which tells as much about the arithmetic as trained ones do.
- * Claims: it computes what the plain C reference computes; a text's vector does not
- * depend, to the bit, on the texts beside it, on their order, or on the size of batches;
- * it can be looked into after each layer; what is damaged raises an ERROR and leaves
- * nothing behind.
+ * Claims: it computes what the plain C reference computes, with positions of every kind
+ * and without, through every kind of pooling and module; a text's vector does not depend,
+ * to the bit, on the texts beside it, on their order, or on the size of batches; it can be
+ * looked into after each layer, and at each head; what is damaged raises an ERROR and
+ * leaves nothing behind.
  */
 #include "port.h"
 
@@ -26,6 +27,9 @@
  */
 #define TOLERANCE 1e-5
 
+/* What a row of attention weights may be off 1 by. */
+#define ATTENTION_SUM 1e-6
+
 #define MAX_SEQUENCES 24
 #define N_EXPECTED    12 /* so many of them the reference, which is slow, computes, too */
 #define MAX_POSITIONS 150
@@ -33,51 +37,114 @@
 
 /* ---- models ---- */
 
-static const BertConfig configs[] = {
-	{
-		.hidden_size = 24, /* the one with --small */
-		.num_layers = 1,
-		.num_heads = 3,
-		.head_size = 8,
-		.intermediate_size = 29,
-		.type_vocab_size = 2,
-		.hidden_act = BERT_ACT_SILU,
-	},
-	{
-		.hidden_size = 48,
-		.num_layers = 2,
-		.num_heads = 3,
-		.head_size = 16,
-		.intermediate_size = 101,
-		.type_vocab_size = 2,
-		.hidden_act = BERT_ACT_GELU_TANH,
-	},
-	{
-		.hidden_size = 128,
-		.num_layers = 3,
-		.num_heads = 2,
-		.head_size = 64,
-		.intermediate_size = 333,
-		.type_vocab_size = 1,
-		.hidden_act = BERT_ACT_RELU,
-	},
-	{
-		.hidden_size = 312,
-		.num_layers = 1,
-		.num_heads = 12,
-		.head_size = 26,
-		.intermediate_size = 391,
-		.type_vocab_size = 2,
-		.hidden_act = BERT_ACT_GELU,
-	},
-};
+/* A model, and what its vectors go through. */
+typedef struct Model
+{
+	BertConfig config;
+	BertRecipe recipe;
+	bool damage; /* test damaged weights, too */
+} Model;
 
-static const BertRecipe recipes[] = {
-	{.pooling = BERT_POOL_MEAN},
-	{.pooling = BERT_POOL_MEAN, .normalize = true},
-	{.pooling = BERT_POOL_CLS | BERT_POOL_MAX | BERT_POOL_WEIGHTED_MEAN},
-	{.pooling = BERT_POOL_MEAN_SQRT | BERT_POOL_LAST, .normalize = true},
+/* A list of pooling modes, as BertRecipe has it. */
+#define THEN(first, second) ((first) | (second) << BERT_POOL_BITS)
+
+#define DENSE(in, out, act, residual)                                                  \
+	{                                                                                  \
+		.kind = BERT_MODULE_DENSE, .in_size = in, .out_size = out, .activation = act,  \
+		.has_bias = true, .has_residual = residual                                     \
+	}
+
+static const Model models[] = {
+	{
+		/* this one and the next with --small */
+		.config = {.hidden_size = 24,
+				   .num_layers = 1,
+				   .num_heads = 3,
+				   .head_size = 8,
+				   .intermediate_size = 29,
+				   .type_vocab_size = 2,
+				   .hidden_act = BERT_ACT_SILU},
+		.recipe = {.pooling = THEN(BERT_POOL_MEAN, BERT_POOL_CLS),
+				   .n_modules = 2,
+				   .modules = {DENSE(48, 50, BERT_ACT_TANH, true),
+							   {BERT_MODULE_NORMALIZE, 50, 50}}},
+		.damage = true,
+	},
+	{
+		.config = {.hidden_size = 7,
+				   .num_layers = 2,
+				   .num_heads = 1,
+				   .head_size = 7,
+				   .intermediate_size = 5,
+				   .type_vocab_size = 3,
+				   .hidden_act = BERT_ACT_XIELU,
+				   .position_type = BERT_POSITIONS_RELATIVE_KEY_QUERY},
+		.recipe = {.pooling = THEN(BERT_POOL_MEAN_SQRT, BERT_POOL_LAST),
+				   .truncate_dim = 9,
+				   .n_modules = 2,
+				   .modules = {DENSE(14, 14, BERT_ACT_SIGMOID, true),
+							   {BERT_MODULE_LAYER_NORM, 14, 14}}},
+	},
+	{
+		.config = {.hidden_size = 48,
+				   .num_layers = 2,
+				   .num_heads = 3,
+				   .head_size = 16,
+				   .intermediate_size = 101,
+				   .type_vocab_size = 2,
+				   .hidden_act = BERT_ACT_GELU_TANH},
+		.recipe = {.pooling = BERT_POOL_MEAN,
+				   .n_modules = 1,
+				   .modules = {{BERT_MODULE_NORMALIZE, 48, 48}}},
+	},
+	{
+		.config = {.hidden_size = 128,
+				   .num_layers = 3,
+				   .num_heads = 2,
+				   .head_size = 64,
+				   .intermediate_size = 150,
+				   .type_vocab_size = 1,
+				   .hidden_act = BERT_ACT_RELU,
+				   .position_type = BERT_POSITIONS_RELATIVE_KEY},
+		.recipe = {.pooling = THEN(BERT_POOL_CLS,
+								   THEN(BERT_POOL_MAX, BERT_POOL_WEIGHTED_MEAN))},
+		.damage = true,
+	},
+	{
+		.config = {.hidden_size = 312,
+				   .num_layers = 1,
+				   .num_heads = 12,
+				   .head_size = 26,
+				   .intermediate_size = 200,
+				   .type_vocab_size = 2,
+				   .hidden_act = BERT_ACT_GELU},
+		.recipe = {.pooling = BERT_POOL_MEAN},
+	},
+	{
+		.config = {.hidden_size = 1,
+				   .num_layers = 1,
+				   .num_heads = 1,
+				   .head_size = 1,
+				   .intermediate_size = 49,
+				   .type_vocab_size = 2,
+				   .hidden_act = BERT_ACT_MISH},
+		.recipe = {.pooling = THEN(BERT_POOL_MEAN, THEN(BERT_POOL_MAX, BERT_POOL_MEAN)),
+				   .n_modules = 1,
+				   .modules = {DENSE(3, 100, BERT_ACT_LINEAR, false)}},
+	},
+	{
+		.config = {.hidden_size = 256,
+				   .num_layers = 1,
+				   .num_heads = 1,
+				   .head_size = 256,
+				   .intermediate_size = 20,
+				   .type_vocab_size = 2,
+				   .hidden_act = BERT_ACT_PRELU},
+		.recipe = {.pooling = BERT_POOL_LAST},
+	},
 };
+#define N_MODELS ((int) lengthof(models))
+#define N_SMALL  2
 
 static const BertOutput outputs[] = {
 	BERT_OUTPUT_EMBEDDING,
@@ -94,12 +161,12 @@ static BertWeightsLayout *layout;
 static BertSequence sequences[MAX_SEQUENCES];
 static int n_sequences;
 static int n_expected;
-static float *expected[lengthof(configs)][lengthof(outputs)]; /* (n_expected, size) */
+static float *expected[N_MODELS][lengthof(outputs)]; /* (n_expected, size) */
 
 /* The encoder at hand, and a text's results when it is alone. */
 static BertEncoder *encoder;
 static float *alone[lengthof(outputs)];
-static float *of_first_tier[lengthof(configs)][lengthof(outputs)];
+static float *of_first_tier[N_MODELS][lengthof(outputs)];
 
 static void
 make_sequences(void)
@@ -116,7 +183,7 @@ make_sequences(void)
 
 		for (int32 t = 0; t < n; t++)
 			ids[t] = random_bits() % VOCAB_SIZE;
-		sequences[i] = (BertSequence){ids, n, n};
+		sequences[i] = (BertSequence){ids, n, n, i % 3 == 2 ? n / 2 : 0};
 	}
 }
 
@@ -133,9 +200,7 @@ set_pairs(void)
 static int32
 size_of(BertOutput output)
 {
-	return output == BERT_OUTPUT_EMBEDDING
-			   ? config.hidden_size * __builtin_popcount(recipe.pooling)
-			   : config.hidden_size;
+	return bert_output_size(&config, &recipe, output);
 }
 
 static float *
@@ -145,16 +210,22 @@ results_for(BertOutput output, int n)
 }
 
 static void
+set_weights(void)
+{
+	weights = bert_trial_weights(&config, &recipe);
+	layout = bert_weights_layout(&config, &recipe);
+}
+
+static void
 set_model(int number)
 {
-	config = configs[number];
+	config = models[number].config;
 	config.vocab_size = VOCAB_SIZE;
 	config.max_positions = MAX_POSITIONS;
 	config.layer_norm_eps = 1e-12;
 	config.has_pooler = true;
-	recipe = recipes[number];
-	weights = bert_trial_weights(&config);
-	layout = bert_weights_layout(&config);
+	recipe = models[number].recipe;
+	set_weights();
 	set_pairs();
 }
 
@@ -173,9 +244,9 @@ expect_results(int model)
 	{
 		expected[model][o] = results_for(outputs[o], n_expected);
 		for (int i = 0; i < n_expected; i++)
-			bert_reference_encode(&config, &recipe, weights, &sequences[i], outputs[o],
-								  expected[model][o] +
-									  (size_t) i * size_of(outputs[o]));
+			bert_reference_encode(
+				&config, &recipe, weights, &sequences[i], outputs[o], true,
+				expected[model][o] + (size_t) i * size_of(outputs[o]));
 	}
 }
 
@@ -211,7 +282,7 @@ encode_alone(void)
 	{
 		alone[o] = results_for(outputs[o], n_sequences);
 		for (int i = 0; i < n_sequences; i++)
-			bert_encode(encoder, &sequences[i], 1, outputs[o], 2048,
+			bert_encode(encoder, &sequences[i], 1, outputs[o], true, 2048,
 						alone[o] + (size_t) i * size_of(outputs[o]));
 	}
 }
@@ -250,7 +321,7 @@ same_bits(const int *order, BertOutput output, int batch_tokens)
 
 	for (int i = 0; i < n_sequences; i++)
 		ordered[i] = sequences[order[i]];
-	bert_encode(encoder, ordered, n_sequences, output, batch_tokens, got);
+	bert_encode(encoder, ordered, n_sequences, output, true, batch_tokens, got);
 	for (int i = 0; i < n_sequences; i++)
 		same = same &&
 			   memcmp(got + (size_t) i * size, alone[output] + (size_t) order[i] * size,
@@ -276,7 +347,7 @@ static void
 test_bits(void)
 {
 	static const int batch_tokens[] = {64, 1, 100, 2048};
-	int n = small ? 2 : (int) lengthof(batch_tokens);
+	int n = under_test.tier == bert_tier_at(0) ? (int) lengthof(batch_tokens) : 2;
 	int order[MAX_SEQUENCES];
 
 	for (int i = 0; i < n_sequences; i++)
@@ -297,118 +368,203 @@ test_bits(void)
 	}
 }
 
+/* ---- without positions ---- */
+
+/* The reference's vectors, and not those that positions make. */
+static void
+test_without_positions(void)
+{
+	int32 size = size_of(BERT_OUTPUT_CLS);
+	size_t n = (size_t) n_expected * size;
+	float *got = results_for(BERT_OUTPUT_CLS, n_expected);
+	float *wanted = results_for(BERT_OUTPUT_CLS, n_expected);
+	double worst;
+
+	bert_encode(encoder, sequences, n_expected, BERT_OUTPUT_CLS, false, 100, got);
+	for (int i = 0; i < n_expected; i++)
+		bert_reference_encode(&config, &recipe, weights, &sequences[i], BERT_OUTPUT_CLS,
+							  false, wanted + (size_t) i * size);
+	worst = difference(got, wanted, n);
+	ok(worst <= TOLERANCE &&
+		   (size == 1 || difference(got, alone[BERT_OUTPUT_CLS], n) > 100 * TOLERANCE),
+	   "%s: hidden %d: without positions [CLS] is another one, and the reference's "
+	   "(within %.1e)",
+	   under_test.tier->name, config.hidden_size, worst);
+	pfree(got);
+	pfree(wanted);
+}
+
 /* ---- looking inside ---- */
 
-/* What a tap saw of every sequence: (layers + 1, all tokens, hidden_size). */
-typedef struct Seen
+/* Sequences that are looked into: with more than one block of keys, too. */
+#define N_LOOKED_INTO Min(n_expected, 8)
+
+static double
+hidden_difference(int i, int layer, bool positions)
 {
-	int last_layer; /* stop after this one */
-	int calls;
-	int32 row_of[MAX_SEQUENCES];
-	int32 n_rows;
-	float *hidden;
-} Seen;
+	size_t n = (size_t) sequences[i].n_tokens * config.hidden_size;
+	float *got = palloc(n * sizeof(float));
+	float *wanted = palloc(n * sizeof(float));
+	double worst;
 
-static bool
-see_layer(void *arg, int layer, const float *hidden, int32 ld, const int *sequence,
-		  const int32 *first_row, int n)
-{
-	Seen *seen = arg;
-	int32 size = config.hidden_size;
-
-	seen->calls++;
-	for (int i = 0; i < n; i++)
-		for (int32 t = 0; t < sequences[sequence[i]].n_tokens; t++)
-		{
-			size_t row = (size_t) layer * seen->n_rows + seen->row_of[sequence[i]] + t;
-
-			memcpy(seen->hidden + row * size, hidden + (size_t) (first_row[i] + t) * ld,
-				   size * sizeof(float));
-		}
-	return layer < seen->last_layer;
+	bert_encode_hidden(encoder, &sequences[i], layer, positions, got);
+	bert_reference_hidden(&config, weights, &sequences[i], layer, positions, wanted);
+	worst = difference(got, wanted, n);
+	pfree(got);
+	pfree(wanted);
+	return worst;
 }
 
 static void
-look_inside(Seen *seen, int last_layer, int batch_tokens)
+test_hidden(void)
 {
-	BertTap tap = {see_layer, seen};
-
-	memset(seen, 0, sizeof(*seen));
-	seen->last_layer = last_layer;
-	for (int i = 0; i < n_sequences; i++)
+	for (int layer = 0; layer <= config.num_layers; layer++)
 	{
-		seen->row_of[i] = seen->n_rows;
-		seen->n_rows += sequences[i].n_tokens;
+		double worst = 0;
+
+		for (int i = 0; i < N_LOOKED_INTO; i++)
+			worst = Max(worst, hidden_difference(i, layer, i % 3 != 0));
+		ok(worst <= TOLERANCE,
+		   "%s: hidden %d: every token after layer %d is the reference's (within %.1e)",
+		   under_test.tier->name, config.hidden_size, layer, worst);
 	}
-	seen->hidden = palloc0((size_t) (config.num_layers + 1) * seen->n_rows *
-						   config.hidden_size * sizeof(float));
-	bert_encode_tapped(encoder, sequences, n_sequences, batch_tokens, &tap);
 }
 
-static const float *
-seen_rows(const Seen *seen, int layer, int sequence)
-{
-	return seen->hidden + ((size_t) layer * seen->n_rows + seen->row_of[sequence]) *
-							  config.hidden_size;
-}
-
-/* Tokens of the first sequences, against the reference after as many layers. */
 static void
-test_layer(const Seen *seen, int layer)
+test_last_hidden(void)
+{
+	size_t size = config.hidden_size;
+	bool same = true;
+
+	for (int i = 0; i < N_LOOKED_INTO; i++)
+	{
+		float *hidden = palloc(sequences[i].n_tokens * size * sizeof(float));
+
+		bert_encode_hidden(encoder, &sequences[i], config.num_layers, true, hidden);
+		same = same && memcmp(hidden, alone[BERT_OUTPUT_CLS] + i * size,
+							  size * sizeof(float)) == 0;
+		pfree(hidden);
+	}
+	ok(same, "%s: hidden %d: after the last layer, the first row is [CLS], to the bit",
+	   under_test.tier->name, config.hidden_size);
+}
+
+/* How far a head's weights are from the reference's; rows that do not sum to 1: far. */
+static double
+attention_difference(int i, int layer, int head, bool positions)
+{
+	int32 n = sequences[i].n_tokens;
+	float *got = palloc((size_t) n * n * sizeof(float));
+	float *wanted = palloc((size_t) n * n * sizeof(float));
+	double worst;
+
+	bert_encode_attention(encoder, &sequences[i], layer, head, positions, got);
+	bert_reference_attention(&config, weights, &sequences[i], layer, head, positions,
+							 wanted);
+	worst = difference(got, wanted, (size_t) n * n);
+	for (int32 query = 0; query < n; query++)
+	{
+		double sum = 0;
+
+		for (int32 key = 0; key < n; key++)
+			sum += got[(size_t) query * n + key];
+		if (!(fabs(sum - 1) <= ATTENTION_SUM))
+			worst = INFINITY;
+	}
+	pfree(got);
+	pfree(wanted);
+	return worst;
+}
+
+static void
+test_attention(void)
 {
 	double worst = 0;
 
-	for (int i = 0; i < Min(n_expected, 8); i++)
-	{
-		size_t n = (size_t) sequences[i].n_tokens * config.hidden_size;
-		float *wanted = palloc(n * sizeof(float));
-
-		bert_reference_hidden(&config, weights, &sequences[i], layer, wanted);
-		worst = Max(worst, difference(seen_rows(seen, layer, i), wanted, n));
-		pfree(wanted);
-	}
+	for (int layer = 1; layer <= config.num_layers; layer++)
+		for (int i = 0; i < N_LOOKED_INTO; i++)
+			worst = Max(worst, attention_difference(i, layer, i % config.num_heads,
+													i % 3 != 0));
 	ok(worst <= TOLERANCE,
-	   "%s: hidden %d: every token after layer %d is the reference's (within %.1e)",
-	   under_test.tier->name, config.hidden_size, layer, worst);
+	   "%s: hidden %d: attention is the reference's (within %.1e), and its rows sum to "
+	   "1",
+	   under_test.tier->name, config.hidden_size, worst);
 }
 
-/* Stopped early, and in other batches, the tap sees the same. */
-static void
-test_stopping(const Seen *whole)
+/* ---- vectors ---- */
+
+/* With another recipe than the model's. */
+static double
+recipe_difference(const BertRecipe *other, const BertSequence *sequence)
 {
-	size_t n = (size_t) whole->n_rows * config.hidden_size;
+	BertRecipe kept = recipe;
+	BertEncoder *before = encoder;
+	char *weights_before = weights;
+	BertWeightsLayout *layout_before = layout;
+	float *got;
+	float *wanted;
+	double worst;
 
-	for (int layer = 0; layer < config.num_layers; layer++)
-	{
-		Seen seen;
-
-		look_inside(&seen, layer, INT_MAX);
-		ok(seen.calls == layer + 1 &&
-			   memcmp(seen.hidden, whole->hidden, (layer + 1) * n * sizeof(float)) == 0,
-		   "%s: hidden %d: stopped after layer %d: the same bits",
-		   under_test.tier->name, config.hidden_size, layer);
-		pfree(seen.hidden);
-	}
+	recipe = *other;
+	set_weights();
+	got = results_for(BERT_OUTPUT_EMBEDDING, 1);
+	wanted = results_for(BERT_OUTPUT_EMBEDDING, 1);
+	encoder = create_encoder();
+	bert_encode(encoder, sequence, 1, BERT_OUTPUT_EMBEDDING, true, 100, got);
+	bert_reference_encode(&config, &recipe, weights, sequence, BERT_OUTPUT_EMBEDDING,
+						  true, wanted);
+	worst = difference(got, wanted, size_of(BERT_OUTPUT_EMBEDDING));
+	bert_encoder_trim(encoder);
+	bert_encoder_free(encoder);
+	forget_model();
+	pfree(got);
+	pfree(wanted);
+	recipe = kept;
+	encoder = before;
+	weights = weights_before;
+	layout = layout_before;
+	return worst;
 }
 
 static void
-test_tap(void)
+test_dense(BertActivation activation)
 {
-	size_t nbytes = config.hidden_size * sizeof(float);
-	bool same = true;
-	Seen seen;
+	int32 size = config.hidden_size;
+	BertRecipe dense = {.pooling = BERT_POOL_CLS,
+						.n_modules = 2,
+						.modules = {DENSE(size, 3 * size, activation, true),
+									DENSE(3 * size, 3 * size, activation, true)}};
+	double worst = recipe_difference(&dense, &sequences[0]);
 
-	look_inside(&seen, config.num_layers, 100);
-	for (int layer = 0; layer <= config.num_layers; layer++)
-		test_layer(&seen, layer);
-	for (int i = 0; i < n_sequences; i++)
-		same = same && memcmp(seen_rows(&seen, config.num_layers, i),
-							  alone[BERT_OUTPUT_CLS] + (size_t) i * config.hidden_size,
-							  nbytes) == 0;
-	ok(same, "%s: hidden %d: the last layer's first row is [CLS], to the bit",
-	   under_test.tier->name, config.hidden_size);
-	test_stopping(&seen);
-	pfree(seen.hidden);
+	ok(worst <= TOLERANCE,
+	   "%s: Dense with activation %d and both residuals is the reference's (within "
+	   "%.1e)",
+	   under_test.tier->name, activation, worst);
+}
+
+/* A prompt that is all that is left of a text. */
+static void
+test_nothing_to_pool(BertPooling mode)
+{
+	BertRecipe pooling = {.pooling = mode};
+	BertSequence sequence = sequences[0];
+	double worst;
+
+	sequence.pool_from = sequence.n_tokens;
+	worst = recipe_difference(&pooling, &sequence);
+	ok(worst <= TOLERANCE,
+	   "%s: pooling %d of no token is what sentence-transformers makes of it",
+	   under_test.tier->name, mode);
+}
+
+static void
+test_vectors(void)
+{
+	for (int activation = 0; activation < BERT_ACT_PRELU; activation += small ? 8 : 1)
+		test_dense(activation);
+	for (int mode = BERT_POOL_CLS; mode <= BERT_POOL_LAST; mode++)
+		if (mode != BERT_POOL_MAX) /* -infinity, which is an ERROR */
+			test_nothing_to_pool(mode);
 }
 
 /* ---- damage ---- */
@@ -424,7 +580,8 @@ encode_damaged(void *arg)
 {
 	Damage *damage = arg;
 
-	bert_encode(encoder, sequences, n_expected, damage->output, 100, damage->results);
+	bert_encode(encoder, sequences, n_expected, damage->output, true, 100,
+				damage->results);
 }
 
 /*
@@ -452,6 +609,46 @@ test_damaged(const char *what, size_t offset, float value, BertOutput output)
 	pfree(damage.results);
 }
 
+/* A word's embedding is NaN: those who look inside are told, too. */
+static void
+look_inside_damaged(void *arg)
+{
+	Damage *damage = arg;
+
+	if (damage->output == BERT_OUTPUT_CLS)
+	{
+		bert_encode_hidden(encoder, &sequences[0], 0, true, damage->results);
+		bert_check_finite(damage->results,
+						  (size_t) sequences[0].n_tokens * config.hidden_size);
+	}
+	else
+		bert_encode_attention(encoder, &sequences[0], 1, 0, true, damage->results);
+}
+
+static void
+test_damage_inside(size_t word)
+{
+	float *weight = (float *) (weights + word);
+	float before = *weight;
+	float results[1024]; /* the first sequence is short */
+	Damage hidden = {BERT_OUTPUT_CLS, results};
+	Damage attention = {BERT_OUTPUT_EMBEDDING, results};
+	BertEncoder *sound = encoder;
+
+	*weight = NAN;
+	encoder = create_encoder();
+	ok(raises(look_inside_damaged, &hidden, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+			  "not finite") &&
+		   raises(look_inside_damaged, &attention, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+				  "not finite"),
+	   "%s: hidden %d: hidden states and attention that are not finite are an ERROR",
+	   under_test.tier->name, config.hidden_size);
+	bert_encoder_trim(encoder);
+	bert_encoder_free(encoder);
+	encoder = sound;
+	*weight = before;
+}
+
 /* In places from where it takes different ways out; keys are columns after the queries. */
 static void
 test_damage(void)
@@ -474,6 +671,14 @@ test_damage(void)
 	test_damaged("a norm's weight", layer->output_norm.weight, -INFINITY,
 				 BERT_OUTPUT_EMBEDDING);
 	test_damaged("the pooler", layout->pooler.bias, NAN, BERT_OUTPUT_POOLED);
+	if (config.position_type != BERT_POSITIONS_ABSOLUTE)
+		test_damaged("a distance's embedding",
+					 layer->distances + (MAX_POSITIONS - 1) * sizeof(float), NAN,
+					 BERT_OUTPUT_CLS);
+	if (recipe.n_modules > 0)
+		test_damaged("a module", layout->modules[0].linear.bias, NAN,
+					 BERT_OUTPUT_EMBEDDING);
+	test_damage_inside(word);
 	for (int i = 0; i < n_sequences; i++)
 		order[i] = i;
 	ok(same_bits(order, BERT_OUTPUT_CLS, 100),
@@ -493,6 +698,16 @@ create_too_large(void *arg)
 }
 
 static void
+create_with_large_heads(void *arg)
+{
+	BertConfig large = config;
+
+	(void) arg;
+	large.head_size = BERT_MAX_HEAD_SIZE + 1;
+	encoder = bert_encoder_create(&under_test, &large, &recipe, weights);
+}
+
+static void
 test_too_large(void)
 {
 	BertEncoder *before = encoder;
@@ -501,6 +716,9 @@ test_too_large(void)
 			  "too large for the device"),
 	   "%s: a model with a buffer that the device does not take is an ERROR",
 	   under_test.tier->name);
+	ok(raises(create_with_large_heads, NULL, ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+			  "heads are too large"),
+	   "%s: so is one with heads that the kernels do not take", under_test.tier->name);
 	encoder = before;
 }
 
@@ -537,7 +755,8 @@ static void
 encode_long_ones(void *arg)
 {
 	(void) arg;
-	bert_encode(encoder, long_ones, N_LONG, BERT_OUTPUT_CLS, INT_MAX, long_results);
+	bert_encode(encoder, long_ones, N_LONG, BERT_OUTPUT_CLS, true, INT_MAX,
+				long_results);
 }
 
 static bool
@@ -620,16 +839,24 @@ test_model(int number)
 {
 	set_model(number);
 	expect_results(number);
-	build_program(config.hidden_act, config.head_size);
+	build_program(&config);
 	encoder = create_encoder();
 	encode_alone();
 	test_results(number);
 	test_bits();
-	test_tap();
-	test_damage();
-	test_too_large();
-	if (config.hidden_size == 312)
-		test_memory();
+	test_without_positions();
+	test_hidden();
+	test_last_hidden();
+	test_attention();
+	if (number == 0)
+	{
+		test_too_large();
+		test_vectors();
+	}
+	if (models[number].damage)
+		test_damage();
+	if (config.hidden_size == 312 && under_test.tier == bert_tier_at(0))
+		test_memory(); /* the same whatever the tier; slow in the portable one */
 	bert_encoder_trim(encoder);
 	bert_encoder_free(encoder);
 	forget_model();
@@ -638,9 +865,7 @@ test_model(int number)
 static void
 test_tier(void)
 {
-	int n = small ? 1 : (int) lengthof(configs);
-
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < (small ? N_SMALL : N_MODELS); i++)
 		test_model(i);
 }
 
@@ -661,7 +886,7 @@ test_failed_device(void)
 
 	set_model(0);
 	under_test.tier = bert_tier_for(bert_device_info(device));
-	build_program(config.hidden_act, config.head_size);
+	build_program(&config);
 	encoder = create_encoder();
 	bert_program_build(device, "", "", bert_kernel_names, 1);
 	damage = (Damage){BERT_OUTPUT_CLS, results_for(BERT_OUTPUT_CLS, n_expected)};
@@ -678,7 +903,8 @@ test_failed_device(void)
 int
 main(int argc, char **argv)
 {
-	open_device(argc, argv);
+	small = argc > 1 && strcmp(argv[1], "--small") == 0;
+	open_device();
 	make_sequences();
 	for_each_tier(test_tier);
 	if (!small) /* simulators report what is wrong on purpose */
