@@ -5,7 +5,8 @@
  * Built with -DBERT_DEVELOPER (make DEVELOPER=1) the setting bert.without lists the
  * protections to leave out, and tests/tap/ shows that the failure they guard against
  * then happens. In an ordinary build there is no such setting and the switches are
- * constants.
+ * constants. bert.fault names a kernel to break, see faults.h; it has effect where
+ * bert.without takes the helper away, which would notice.
  */
 #ifndef BERT_DEVELOPER_H
 #define BERT_DEVELOPER_H
@@ -24,7 +25,8 @@ typedef enum BertProtection
 } BertProtection;
 
 #if defined(BERT_DEVELOPER) && !defined(FRONTEND)
-extern int bert_without; /* set of BertProtection */
+extern int bert_without;         /* set of BertProtection */
+extern char *bert_fault_setting; /* bert.fault; "": none */
 #define BERT_WITHOUT(protection) ((bert_without & (protection)) != 0)
 #else
 #define BERT_WITHOUT(protection) false
