@@ -56,6 +56,15 @@ typedef struct Word
 	int64 last;
 } Word;
 
+/* A token that may still grow, or that comes after one. */
+typedef struct Held
+{
+	int32 id;
+	int64 start;
+	int64 stop;
+	bool grows; /* rstrip: up to the end of the white space */
+} Held;
+
 /* See "added tokens in the normalized text" below. */
 typedef struct Window
 {
@@ -69,10 +78,10 @@ typedef struct Window
 	int32 unmatched;   /* characters at the front that begin no match */
 	int64 space_start; /* source of the whitespace that has just left, or -1 */
 
-	bool has_held; /* a token with rstrip, which may still grow */
-	int32 held_id;
-	int64 held_start;
-	int64 held_stop;
+	Held *held; /* since a token with rstrip, while there is white space */
+	int32 n_held;
+	int32 max_held;
+	int64 held_stop; /* where that ends */
 } Window;
 
 typedef struct Scan
@@ -84,6 +93,7 @@ typedef struct Scan
 	const uint8 *at; /* the next character, */
 	int64 index;     /* and its number */
 	bool complete;
+	bool split_special;
 	bool halted;  /* go no further: nothing more is wanted, or can be known yet */
 	bool stopped; /* by the sink */
 	int32 work;   /* bytes since the last check for interrupts */
@@ -100,6 +110,7 @@ typedef struct Scan
 
 	Word word;
 	BertTokenSink sink;
+	BertWordSink words; /* in its place */
 	void *sink_arg;
 } Scan;
 
@@ -117,6 +128,7 @@ typedef struct Match
 	const uint8 *stop;
 } Match;
 
+static bool tokenize(Scan *scan, const char *text, size_t nbytes, bool complete);
 static bool scan_text(Scan *scan, const char *text, size_t nbytes, bool complete);
 static void take_plain_run(Scan *scan);
 static bool take_added(Scan *scan);
@@ -126,39 +138,67 @@ static void put(Scan *scan, BertCharKind kind, uint32 ch, int64 source);
 static void put_in_word(Scan *scan, const Char *element);
 static void end_word(Scan *scan);
 static void emit(Scan *scan, int32 id, int64 start, int64 stop);
+static void emit_word(Scan *scan, int32 n_tokens, int64 start, int64 stop);
 static void put_in_window(Scan *scan, const Char *element);
 static void end_window(Scan *scan);
 
 bool
 bert_tokenize(const BertTokenizer *tokenizer, const char *text, size_t nbytes,
-			  bool complete, BertTokenSink sink, void *arg)
+			  bool complete, bool split_special, BertTokenSink sink, void *arg)
 {
-	const int32 max_chars = tokenizer->block->max_chars_per_word;
-	const int32 hold = tokenizer->block->longest_normalized;
-	Scan scan = {.tokenizer = tokenizer, .sink = sink, .sink_arg = arg};
+	Scan scan = {.tokenizer = tokenizer,
+				 .split_special = split_special,
+				 .sink = sink,
+				 .sink_arg = arg};
+
+	return tokenize(&scan, text, nbytes, complete);
+}
+
+bool
+bert_tokenize_words(const BertTokenizer *tokenizer, const char *text, size_t nbytes,
+					bool split_special, BertWordSink sink, void *arg)
+{
+	Scan scan = {.tokenizer = tokenizer,
+				 .split_special = split_special,
+				 .words = sink,
+				 .sink_arg = arg};
+
+	return tokenize(&scan, text, nbytes, true);
+}
+
+/* ---- the scan ---- */
+
+static bool
+tokenize(Scan *scan, const char *text, size_t nbytes, bool complete)
+{
+	const int32 max_chars = scan->tokenizer->block->max_chars_per_word;
+	const int32 hold = scan->tokenizer->block->longest_normalized;
 	Window window = {.max = 2 * (hold + 4), .hold = hold, .space_start = -1};
 	bool finished;
 
 	/* Four bytes a character, and a source and perhaps a piece for each byte. */
-	scan.word.sources = palloc(4 * max_chars * (sizeof(int64) + sizeof(Piece) + 1));
-	scan.word.pieces = (Piece *) (scan.word.sources + 4 * max_chars);
-	scan.word.bytes = (uint8 *) (scan.word.pieces + 4 * max_chars);
+	scan->word.sources = palloc(4 * max_chars * (sizeof(int64) + sizeof(Piece) + 1));
+	scan->word.pieces = (Piece *) (scan->word.sources + 4 * max_chars);
+	scan->word.bytes = (uint8 *) (scan->word.pieces + 4 * max_chars);
 	if (hold > 0)
 	{
 		window.chars = palloc(window.max * sizeof(Char));
-		scan.filter = put_in_window;
-		scan.filter_arg = &window;
+		window.max_held = 8;
+		window.held = palloc(window.max_held * sizeof(Held));
+		scan->filter = put_in_window;
+		scan->filter_arg = &window;
 	}
 
-	finished = scan_text(&scan, text, nbytes, complete);
+	finished = scan_text(scan, text, nbytes, complete);
 
-	pfree(scan.word.sources);
-	if (window.chars != NULL)
+	pfree(scan->word.sources);
+	if (hold > 0)
+	{
 		pfree(window.chars);
+		pfree(window.held);
+	}
 	return finished;
 }
-
-/* ---- the scan ---- */
 
 /* Without the beginning of a character whose rest has not come yet. */
 static size_t
@@ -598,9 +638,11 @@ end_word(Scan *scan)
 		return;
 	if (word->n_chars <= scan->block->max_chars_per_word)
 		n = match_word(scan);
-	if (n == 0)
+	if (scan->words != NULL)
+		emit_word(scan, Max(n, 1), word->first, word->last + 1);
+	else if (n == 0)
 		emit(scan, scan->block->unk_id, word->first, word->last + 1);
-	for (int32 i = 0; i < n; i++)
+	for (int32 i = 0; i < n && scan->words == NULL; i++)
 		emit(scan, word->pieces[i].id, word->sources[word->pieces[i].start],
 			 word->sources[word->pieces[i].stop - 1] + 1);
 	word->n_chars = 0;
@@ -608,8 +650,21 @@ end_word(Scan *scan)
 }
 
 static void
+emit_word(Scan *scan, int32 n_tokens, int64 start, int64 stop)
+{
+	if (!scan->stopped && !scan->words(scan->sink_arg, n_tokens, start, stop))
+		scan->stopped = scan->halted = true;
+}
+
+/* A piece of a word, or an added token. */
+static void
 emit(Scan *scan, int32 id, int64 start, int64 stop)
 {
+	if (scan->words != NULL)
+	{
+		emit_word(scan, 1, start, stop);
+		return;
+	}
 	if (scan->stopped)
 		return;
 	if (unlikely(id < 0 || id >= scan->block->n_ids))
@@ -622,7 +677,8 @@ emit(Scan *scan, int32 id, int64 start, int64 stop)
 
 /*
  * The leftmost match wins, among those that begin at one place the longest. A match
- * that single_word refuses stays text, but no other match may begin inside it.
+ * that single_word or split_special refuses stays text, but no other match may begin
+ * inside it.
  */
 
 static uint32
@@ -656,6 +712,13 @@ added_entry(const Scan *scan, int32 number)
 	return &scan->tokenizer->added[number];
 }
 
+/* Is it a special token in the text, which is to be text? */
+static inline bool
+is_split(const Scan *scan, const BertAddedEntry *added)
+{
+	return scan->split_special && added->special;
+}
+
 /* The match that begins at this place. Places are asked for in ascending order. */
 static Found
 find_added(Scan *scan, const uint8 *at, Match *match)
@@ -683,7 +746,9 @@ find_added(Scan *scan, const uint8 *at, Match *match)
 		return UNDECIDED;
 	if (match->stop == NULL)
 		return NOT_FOUND;
-	if (match->added->single_word)
+	if (is_split(scan, match->added))
+		found = NOT_FOUND;
+	else if (match->added->single_word)
 		found = stands_alone(scan, match);
 	if (found == NOT_FOUND)
 		scan->match_from = match->stop;
@@ -765,7 +830,8 @@ take_match(Scan *scan, const Match *match, const uint8 *stop)
 	if (match->added->lstrip)
 		start_index = Max(start_index, scan->text_from_index);
 	end_segment(scan);
-	emit(scan, match->added->id, start_index, stop_index);
+	if (start_index < stop_index) /* else the token before has it all */
+		emit(scan, match->added->id, start_index, stop_index);
 	scan->at = scan->match_from = match->stop;
 	scan->index = match_stop_index;
 	scan->text_from = stop;
@@ -817,10 +883,30 @@ leave(Window *window, int32 n)
 static void
 release_held(Scan *scan, Window *window)
 {
-	if (!window->has_held)
-		return;
-	window->has_held = false;
-	emit(scan, window->held_id, window->held_start, window->held_stop);
+	for (int32 i = 0; i < window->n_held; i++)
+		emit(scan, window->held[i].id, window->held[i].start,
+			 window->held[i].grows ? window->held_stop : window->held[i].stop);
+	window->n_held = 0;
+}
+
+static void
+hold_back(Window *window, Held held)
+{
+	if (window->n_held == window->max_held)
+	{
+		window->max_held *= 2;
+		window->held = repalloc(window->held, window->max_held * sizeof(Held));
+	}
+	if (window->n_held == 0 || held.stop > window->held_stop)
+		window->held_stop = held.stop;
+	window->held[window->n_held++] = held;
+}
+
+/* Does the last token that is held back strip the white space that comes? */
+static bool
+is_stripped(const Window *window)
+{
+	return window->n_held > 0 && window->held[window->n_held - 1].grows;
 }
 
 /* The longest token at the window's front; returns its characters, 0: none. */
@@ -863,30 +949,32 @@ static void
 take_window_match(Scan *scan, Window *window, const BertAddedEntry *added, int32 n)
 {
 	const Char *chars = window->chars + window->first;
-	int64 start = chars[0].source;
-	int64 stop = chars[n - 1].source + 1;
-	int32 held = 0;
+	bool stripped = is_stripped(window);
+	Held token = {added->id, chars[0].source, chars[n - 1].source + 1, added->rstrip};
+	int32 n_space = 0;
+	bool in_space;
 
-	/* Whitespace at its beginning still extends a token that strips it. */
-	for (; window->has_held && held < n && bert_is_space(chars[held].ch); held++)
-		window->held_stop = chars[held].source + 1;
-	if (added->lstrip && held > 0 && held < n)
-		start = chars[held].source;
-	else if (added->lstrip && window->space_start >= 0)
-		start = window->space_start;
-	release_held(scan, window);
+	/* White space at its beginning still extends a token that strips it. */
+	for (; window->n_held > 0 && n_space < n && bert_is_space(chars[n_space].ch);
+		 n_space++)
+		window->held_stop = chars[n_space].source + 1;
+	in_space = n_space == n;
+	if (added->lstrip && stripped && n_space > 0)
+		token.start = in_space ? token.stop : chars[n_space].source;
+	else if (added->lstrip && !stripped && window->space_start >= 0)
+		token.start = window->space_start;
+
+	if (!in_space)
+		release_held(scan, window);
 	end_word(scan);
 	leave(window, n);
+	if (token.start == token.stop)
+		return; /* the token before has it all */
 	window->space_start = -1;
-	if (!added->rstrip)
-	{
-		emit(scan, added->id, start, stop);
-		return;
-	}
-	window->has_held = true;
-	window->held_id = added->id;
-	window->held_start = start;
-	window->held_stop = stop;
+	if (in_space || added->rstrip)
+		hold_back(window, token);
+	else
+		emit(scan, token.id, token.start, token.stop);
 }
 
 /* The front character is text, unless the token before it strips it. */
@@ -896,11 +984,12 @@ take_window_char(Scan *scan, Window *window)
 	const Char *front = &window->chars[window->first];
 	bool is_space = bert_is_space(front->ch);
 
-	if (window->has_held && is_space)
+	if (window->n_held > 0 && is_space)
 		window->held_stop = front->source + 1;
 	else
-	{
 		release_held(scan, window);
+	if (!is_stripped(window))
+	{
 		if (!is_space)
 			window->space_start = -1;
 		else if (window->space_start < 0)
@@ -916,7 +1005,8 @@ decide_front(Scan *scan, Window *window)
 	const BertAddedEntry *added;
 	int32 n = window->unmatched == 0 ? match_window(scan, window, &added) : 0;
 
-	if (n > 0 && added->single_word && !window_stands_alone(window, n))
+	if (n > 0 && (is_split(scan, added) ||
+				  (added->single_word && !window_stands_alone(window, n))))
 	{
 		window->unmatched = n;
 		n = 0;
@@ -932,6 +1022,8 @@ put_in_window(Scan *scan, const Char *element)
 {
 	Window *window = scan->filter_arg;
 
+	if (scan->halted)
+		return; /* nothing leaves the window any more */
 	if (window->first + window->n == window->max)
 	{
 		memmove(window->chars, window->chars + window->first, window->n * sizeof(Char));

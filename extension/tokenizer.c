@@ -110,6 +110,10 @@ check_spec(const BertTokenizerSpec *spec)
 				errmsg("max_input_chars_per_word %d is out of range",
 					   spec->max_chars_per_word),
 				errdetail("It must be from 0 to %d.", BERT_MAX_WORD_CHARS));
+	if (strlen(spec->decoder_prefix) > BERT_MAX_DECODER_PREFIX)
+		ereport(ERROR, errcode(ERRCODE_CONFIG_FILE_ERROR),
+				errmsg("decoder's prefix is longer than %d bytes",
+					   BERT_MAX_DECODER_PREFIX));
 	check_id(spec->unk_id);
 	check_id(spec->cls_id);
 	check_id(spec->sep_id);
@@ -273,6 +277,18 @@ compare_numbers(const void *left, const void *right)
 	return (a->order > b->order) - (a->order < b->order);
 }
 
+/* What id_to_token() says of an added token. */
+static void
+add_added_piece(Compiler *compiler, const BertAddedToken *token)
+{
+	const uint8 *bytes = (const uint8 *) token->piece.bytes;
+	size_t nbytes = token->piece.nbytes;
+
+	if (token->normalized)
+		bytes = bert_normalize(&compiler->map, token->piece.bytes, nbytes, &nbytes);
+	add_text(&compiler->pieces, bytes, nbytes, token->piece.id);
+}
+
 /* Of the vocabulary (without the texts that a later id took), then added tokens. */
 static void
 collect_pieces(Compiler *compiler)
@@ -290,8 +306,7 @@ collect_pieces(Compiler *compiler)
 			add_text(pieces, key->bytes + 1, key->nbytes - 1, key->number);
 	}
 	for (int32 i = 0; i < spec->n_added; i++)
-		add_text(pieces, (const uint8 *) spec->added[i].piece.bytes,
-				 spec->added[i].piece.nbytes, spec->added[i].piece.id);
+		add_added_piece(compiler, &spec->added[i]);
 
 	qsort(pieces->items, pieces->n, sizeof(Text), compare_numbers);
 	for (int32 i = 0; i < pieces->n; i++)
@@ -299,6 +314,36 @@ collect_pieces(Compiler *compiler)
 			pieces->items[i].key.number != pieces->items[i + 1].key.number)
 			pieces->items[n++] = pieces->items[i];
 	pieces->n = n;
+}
+
+static int
+compare_texts(const void *left, const void *right)
+{
+	return bert_trie_compare(&((const Text *) left)->key, &((const Text *) right)->key);
+}
+
+/*
+ * Which pieces are special: those that read as a special token does, which a special
+ * token that is normalized may not.
+ */
+static uint8 *
+find_special_pieces(const Compiler *compiler)
+{
+	const BertTokenizerSpec *spec = compiler->spec;
+	const Texts *pieces = &compiler->pieces;
+	uint8 *is_special = palloc0(pieces->n);
+	Texts special = {.items = palloc((spec->n_added + 1) * sizeof(Text))};
+
+	for (int32 i = 0; i < spec->n_added; i++)
+		if (spec->added[i].special)
+			add_text(&special, (const uint8 *) spec->added[i].piece.bytes,
+					 spec->added[i].piece.nbytes, 0);
+	qsort(special.items, special.n, sizeof(Text), compare_texts);
+	for (int32 i = 0; i < pieces->n; i++)
+		is_special[i] = bsearch(&pieces->items[i], special.items, special.n,
+								sizeof(Text), compare_texts) != NULL;
+	pfree(special.items);
+	return is_special;
 }
 
 /* ---- the block ---- */
@@ -335,6 +380,11 @@ fill_header(Compiler *compiler)
 						Max(spec->sep_id, last_piece->key.number)) +
 					1;
 	header->max_chars_per_word = spec->max_chars_per_word;
+	header->split_special = spec->split_special;
+	header->decoder_cleanup = spec->decoder_cleanup;
+	header->clean_up_spaces = spec->clean_up_spaces;
+	header->decoder_prefix_nbytes = strlen(spec->decoder_prefix);
+	memcpy(header->decoder_prefix, spec->decoder_prefix, header->decoder_prefix_nbytes);
 	fill_plain(header, &compiler->map);
 }
 
@@ -378,6 +428,7 @@ lay_out(Compiler *compiler, size_t *nbytes)
 	const int32 n = compiler->pieces.n;
 	int32 *ids = palloc(n * sizeof(int32));
 	uint32 *offsets = palloc((n + 1) * sizeof(uint32));
+	uint8 *special = find_special_pieces(compiler);
 	uint8 *bytes;
 	void *block;
 
@@ -401,11 +452,13 @@ lay_out(Compiler *compiler, size_t *nbytes)
 		PART(piece_ids, ids, n),
 		PART(piece_offsets, offsets, n + 1),
 		PART(piece_bytes, bytes, offsets[n]),
+		PART(piece_special, special, n),
 	};
 	block = join_parts(&compiler->header, parts, lengthof(parts), nbytes);
 	pfree(ids);
 	pfree(offsets);
 	pfree(bytes);
+	pfree(special);
 	return block;
 }
 
@@ -439,7 +492,8 @@ check_header(const BertTokenizerBlock *block, size_t nbytes)
 	if (block->max_chars_per_word < 0 ||
 		block->max_chars_per_word > BERT_MAX_WORD_CHARS ||
 		block->longest_normalized < 0 ||
-		block->longest_normalized > BERT_MAX_PIECE_BYTES)
+		block->longest_normalized > BERT_MAX_PIECE_BYTES ||
+		block->decoder_prefix_nbytes > BERT_MAX_DECODER_PREFIX)
 		bert_tokenizer_damaged();
 	if (block->unk_id < 0 || block->unk_id >= block->n_ids || block->cls_id < 0 ||
 		block->cls_id >= block->n_ids || block->sep_id < 0 ||
@@ -493,7 +547,9 @@ attach_pieces(BertTokenizer *tokenizer)
 	tokenizer->piece_bytes = attach_section(block, &block->piece_bytes, 1);
 	tokenizer->n_pieces = block->piece_ids.count;
 	tokenizer->n_piece_bytes = block->piece_bytes.count;
-	if (block->piece_offsets.count != block->piece_ids.count + 1)
+	tokenizer->piece_special = attach_section(block, &block->piece_special, 1);
+	if (block->piece_offsets.count != block->piece_ids.count + 1 ||
+		block->piece_special.count != block->piece_ids.count)
 		bert_tokenizer_damaged();
 }
 
@@ -513,13 +569,12 @@ bert_tokenizer_attach(const void *block, size_t nbytes)
 
 /* ---- questions ---- */
 
-const char *
-bert_token_text(const BertTokenizer *tokenizer, int32 id, int32 *nbytes)
+/* The place of an id among the pieces; -1: it has none. */
+static int32
+find_piece(const BertTokenizer *tokenizer, int32 id)
 {
 	int32 low = 0;
 	int32 high = tokenizer->n_pieces;
-	uint32 start;
-	uint32 stop;
 
 	while (low < high)
 	{
@@ -530,15 +585,32 @@ bert_token_text(const BertTokenizer *tokenizer, int32 id, int32 *nbytes)
 		else
 			high = middle;
 	}
-	if (low == tokenizer->n_pieces || tokenizer->piece_ids[low] != id)
-		return NULL;
+	return low < tokenizer->n_pieces && tokenizer->piece_ids[low] == id ? low : -1;
+}
 
-	start = tokenizer->piece_offsets[low];
-	stop = tokenizer->piece_offsets[low + 1];
+const char *
+bert_token_text(const BertTokenizer *tokenizer, int32 id, int32 *nbytes)
+{
+	int32 piece = find_piece(tokenizer, id);
+	uint32 start;
+	uint32 stop;
+
+	if (piece < 0)
+		return NULL;
+	start = tokenizer->piece_offsets[piece];
+	stop = tokenizer->piece_offsets[piece + 1];
 	if (start > stop || stop > tokenizer->n_piece_bytes)
 		bert_tokenizer_damaged();
 	*nbytes = stop - start;
 	return (const char *) tokenizer->piece_bytes + start;
+}
+
+bool
+bert_token_is_special(const BertTokenizer *tokenizer, int32 id)
+{
+	int32 piece = find_piece(tokenizer, id);
+
+	return piece >= 0 && tokenizer->piece_special[piece];
 }
 
 int32
@@ -551,6 +623,18 @@ int32
 bert_tokenizer_sep(const BertTokenizer *tokenizer)
 {
 	return tokenizer->block->sep_id;
+}
+
+bool
+bert_tokenizer_split_special(const BertTokenizer *tokenizer)
+{
+	return tokenizer->block->split_special;
+}
+
+bool
+bert_tokenizer_clean_up_spaces(const BertTokenizer *tokenizer)
+{
+	return tokenizer->block->clean_up_spaces;
 }
 
 int32

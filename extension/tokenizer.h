@@ -34,6 +34,8 @@ typedef struct BertAddedToken
 	bool special;
 } BertAddedToken;
 
+#define BERT_MAX_DECODER_PREFIX 32
+
 /* What the model's files say about its tokenizer, resolved and checked. */
 typedef struct BertTokenizerSpec
 {
@@ -49,6 +51,11 @@ typedef struct BertTokenizerSpec
 	/* template: [CLS] A [SEP], [CLS] A [SEP] B [SEP] */
 	int32 cls_id;
 	int32 sep_id;
+	bool split_special; /* split_special_tokens: what callers do that don't say */
+	/* back to a text: the decoder, and clean_up_tokenization_spaces */
+	const char *decoder_prefix; /* at most BERT_MAX_DECODER_PREFIX bytes; "##" */
+	bool decoder_cleanup;
+	bool clean_up_spaces;
 	const BertVocabPiece *vocab;
 	int32 n_vocab;
 	const BertAddedToken *added;
@@ -84,9 +91,46 @@ typedef bool (*BertTokenSink)(void *arg, int32 id, int64 start, int64 stop);
  * With complete = false the text is only the beginning of a longer one: nothing is
  * emitted that the rest could change, so the caller can come again with more.
  * Returns false when the sink stopped it.
+ *
+ * With split_special an added token that is special, "[SEP]" in a user's text, is text
+ * like any other (encode_special_tokens in huggingface/tokenizers).
  */
 extern bool bert_tokenize(const BertTokenizer *tokenizer, const char *text,
-						  size_t nbytes, bool complete, BertTokenSink sink, void *arg);
+						  size_t nbytes, bool complete, bool split_special,
+						  BertTokenSink sink, void *arg);
+
+/*
+ * The same, a word at a time: what BertPreTokenizer calls a word, or an added token.
+ * Returns false to stop.
+ */
+typedef bool (*BertWordSink)(void *arg, int32 n_tokens, int64 start, int64 stop);
+
+extern bool bert_tokenize_words(const BertTokenizer *tokenizer, const char *text,
+								size_t nbytes, bool split_special, BertWordSink sink,
+								void *arg);
+
+/* A part of a text, given as a text of its own. */
+typedef struct BertChunk
+{
+	int64 start; /* in characters of the text, stop exclusive */
+	int64 stop;
+	int32 n_tokens; /* with [CLS] and [SEP] */
+} BertChunk;
+
+typedef void (*BertChunkSink)(void *arg, const BertChunk *chunk);
+
+/*
+ * Cut a text into chunks of at most max_tokens tokens, neighbours sharing at most
+ * overlap tokens; token_chunk.c says where. Each character is in a chunk, and a chunk
+ * tokenized alone has n_tokens. Time is linear in what comes out, but that a word with
+ * too many tokens for a chunk is read again for each of its chunks (it has no more than
+ * max_chars_per_word characters, or it is [UNK]); memory is a chunk's list of words.
+ * overlap < max_tokens - 2. ERROR 22023 where that is not so, or a character alone has
+ * more tokens.
+ */
+extern void bert_chunk(const BertTokenizer *tokenizer, const char *text, size_t nbytes,
+					   int32 max_tokens, int32 overlap, bool split_special,
+					   BertChunkSink sink, void *arg);
 
 /* The ids that the encoder gets for one text, or for a pair. */
 typedef struct BertTokens
@@ -103,7 +147,7 @@ typedef struct BertTokens
  */
 extern bool bert_tokens_single(const BertTokenizer *tokenizer, int32 max_tokens,
 							   const char *text, size_t nbytes, bool complete,
-							   BertTokens *tokens);
+							   bool split_special, BertTokens *tokens);
 
 /*
  * [CLS] a [SEP] b [SEP], cut longest_first as the fast tokenizer does. Reads all of a,
@@ -111,14 +155,33 @@ extern bool bert_tokens_single(const BertTokenizer *tokenizer, int32 max_tokens,
  */
 extern void bert_tokens_pair(const BertTokenizer *tokenizer, int32 max_tokens,
 							 const char *a, size_t a_nbytes, const char *b,
-							 size_t b_nbytes, BertTokens *tokens);
+							 size_t b_nbytes, bool split_special, BertTokens *tokens);
 
-/* The vocabulary's text of an id, not terminated; NULL for an id that has none. */
+/*
+ * The text of an id, not terminated; NULL for an id that has none. Of an added token
+ * that is looked for in the normalized text: its normalized form, as id_to_token() has
+ * it.
+ */
 extern const char *bert_token_text(const BertTokenizer *tokenizer, int32 id,
 								   int32 *nbytes);
 
+/* Is the text of an id that of a special token? */
+extern bool bert_token_is_special(const BertTokenizer *tokenizer, int32 id);
+
+/*
+ * The text that these ids stand for, palloc'd, NUL-terminated, as tokenizer.decode():
+ * ids that have no text are left out, with skip_special also special tokens. With
+ * clean_up_spaces transformers' clean_up_tokenization() follows.
+ */
+extern char *bert_decode(const BertTokenizer *tokenizer, const int32 *ids, int64 n_ids,
+						 bool skip_special, bool clean_up_spaces, size_t *nbytes);
+
 extern int32 bert_tokenizer_cls(const BertTokenizer *tokenizer);
 extern int32 bert_tokenizer_sep(const BertTokenizer *tokenizer);
+
+/* What the model's files ask for where a call doesn't say. */
+extern bool bert_tokenizer_split_special(const BertTokenizer *tokenizer);
+extern bool bert_tokenizer_clean_up_spaces(const BertTokenizer *tokenizer);
 
 /* Every id that can come out is less: to be compared with the model's vocab_size. */
 extern int32 bert_tokenizer_n_ids(const BertTokenizer *tokenizer);

@@ -1,6 +1,6 @@
 /*
  * tokenizer_block.h
- *	  The inside of a compiled tokenizer; seen by tokenizer.c and tokenize.c only.
+ *	  The inside of a compiled tokenizer; seen by tokenizer.c, tokenize.c and token_*.c.
  *
  * A block is a header and, each at a multiple of 8 bytes, its sections. All places
  * are offsets from the block's start, so it can be mapped anywhere. It is made and
@@ -20,7 +20,7 @@
 #include "unicode.h"
 
 #define BERT_TOKENIZER_MAGIC   0x4B4F5442 /* "BTOK" */
-#define BERT_TOKENIZER_VERSION 1          /* change it with anything below */
+#define BERT_TOKENIZER_VERSION 2          /* change it with anything below */
 
 #define BERT_TAG_VOCAB      0xFF
 #define BERT_TAG_RAW        0xFE
@@ -58,6 +58,11 @@ typedef struct BertTokenizerBlock
 	int32 max_chars_per_word;
 	int32 longest_normalized; /* of the normalized added tokens, in characters */
 	uint8 any_lstrip;         /* among the raw added tokens */
+	uint8 split_special;      /* these as in BertTokenizerSpec */
+	uint8 decoder_cleanup;
+	uint8 clean_up_spaces;
+	uint8 decoder_prefix_nbytes;
+	uint8 decoder_prefix[BERT_MAX_DECODER_PREFIX];
 
 	/* Nodes to start from; BERT_TRIE_ROOT where there is nothing to find. */
 	uint32 vocab_root;
@@ -73,6 +78,7 @@ typedef struct BertTokenizerBlock
 	BertSection piece_ids;     /* int32, ascending */
 	BertSection piece_offsets; /* uint32, one more than ids, into piece_bytes */
 	BertSection piece_bytes;
+	BertSection piece_special; /* uint8, one for each id: a special token? */
 
 	/* Whether a raw added token can begin with this byte. */
 	uint8 starts_added[256];
@@ -95,6 +101,7 @@ struct BertTokenizer
 	const int32 *piece_ids;
 	const uint32 *piece_offsets;
 	const uint8 *piece_bytes;
+	const uint8 *piece_special;
 	int32 n_pieces;
 	uint32 n_piece_bytes;
 };

@@ -32,7 +32,7 @@ collect(void *arg, int32 id, int64 start pg_attribute_unused(),
 
 bool
 bert_tokens_single(const BertTokenizer *tokenizer, int32 max_tokens, const char *text,
-				   size_t nbytes, bool complete, BertTokens *tokens)
+				   size_t nbytes, bool complete, bool split_special, BertTokens *tokens)
 {
 	const int32 room = max_tokens - 2;
 	Collected collected = {.room = room, .stop = (int64) room + 1};
@@ -44,7 +44,8 @@ bert_tokens_single(const BertTokenizer *tokenizer, int32 max_tokens, const char 
 	collected.ids = tokens->ids + 1;
 
 	/* One token too many shows that the text is cut. */
-	finished = bert_tokenize(tokenizer, text, nbytes, complete, collect, &collected);
+	finished = bert_tokenize(tokenizer, text, nbytes, complete, split_special, collect,
+							 &collected);
 	if (finished && !complete)
 	{
 		pfree(tokens->ids);
@@ -85,7 +86,8 @@ cut_pair(int64 *first, int64 *second, int64 room)
  */
 void
 bert_tokens_pair(const BertTokenizer *tokenizer, int32 max_tokens, const char *a,
-				 size_t a_nbytes, const char *b, size_t b_nbytes, BertTokens *tokens)
+				 size_t a_nbytes, const char *b, size_t b_nbytes, bool split_special,
+				 BertTokens *tokens)
 {
 	const int64 room = (int64) max_tokens - 3;
 	Collected first = {.room = room, .stop = PG_INT64_MAX};
@@ -98,9 +100,9 @@ bert_tokens_pair(const BertTokenizer *tokenizer, int32 max_tokens, const char *a
 	tokens->ids = palloc(max_tokens * sizeof(int32));
 	first.ids = tokens->ids + 1;
 	second.ids = palloc(max_tokens * sizeof(int32));
-	bert_tokenize(tokenizer, a, a_nbytes, true, collect, &first);
+	bert_tokenize(tokenizer, a, a_nbytes, true, split_special, collect, &first);
 	second.stop = Max(first.n, room) + 1;
-	bert_tokenize(tokenizer, b, b_nbytes, true, collect, &second);
+	bert_tokenize(tokenizer, b, b_nbytes, true, split_special, collect, &second);
 
 	first_n = first.n;
 	second_n = second.n;

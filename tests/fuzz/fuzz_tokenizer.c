@@ -11,7 +11,8 @@
  *		clang -g -O1 -fsanitize=fuzzer,address,undefined -DFRONTEND -I extension ...
  *
  * Whatever comes: no crash, and from an undamaged block and valid UTF-8, tokens that
- * stay within the text, and that reading half of the text does not change.
+ * stay within the text, and that reading half of the text does not change; and chunks
+ * that cover it, with as many tokens as they say.
  */
 #include "port.h"
 
@@ -22,6 +23,7 @@
 #define MAX_PIECES 64
 #define MAX_TOKENS 4096
 #define N_ADDED    4
+#define MAX_CHUNK  9
 
 /* With pieces that begin with a space, that need normalizing, and of Hangul's jamo. */
 static const char own_vocab[] =
@@ -69,7 +71,8 @@ check_half(const BertTokenizer *tokenizer, const Input *input, const Tokens *who
 	static Tokens half;
 
 	half.n = 0;
-	bert_tokenize(tokenizer, input->text, input->text_nbytes / 2, false, keep, &half);
+	bert_tokenize(tokenizer, input->text, input->text_nbytes / 2, false,
+				  bert_tokenizer_split_special(tokenizer), keep, &half);
 	if (half.n > whole->n)
 		abort();
 	for (int i = 0; i < half.n; i++)
@@ -87,6 +90,67 @@ check_tokens(const Tokens *tokens, size_t n_chars)
 			tokens->items[i].stop <= tokens->items[i].start ||
 			(size_t) tokens->items[i].stop > n_chars)
 			abort();
+}
+
+/* ---- chunks ---- */
+
+typedef struct Chunks
+{
+	const BertTokenizer *tokenizer;
+	const char *text;
+	const char *end;
+	BertChunk last;
+	const char *last_start; /* its first byte */
+	bool checked;
+} Chunks;
+
+static const char *
+after_chars(const Chunks *chunks, const char *at, int64 n)
+{
+	for (; n > 0 && at < chunks->end; n--)
+		do
+			at++;
+		while (at < chunks->end && (*at & 0xC0) == 0x80);
+	return at;
+}
+
+static void
+check_chunk(void *arg, const BertChunk *chunk)
+{
+	static Tokens tokens;
+	Chunks *chunks = arg;
+	const char *start;
+	const char *stop;
+
+	if (!chunks->checked)
+		return;
+	if (chunk->start < chunks->last.start || chunk->start > chunks->last.stop ||
+		chunk->stop <= chunks->last.stop || chunk->n_tokens > MAX_CHUNK)
+		abort();
+	start = after_chars(chunks, chunks->last_start, chunk->start - chunks->last.start);
+	stop = after_chars(chunks, start, chunk->stop - chunk->start);
+	tokens.n = 0;
+	bert_tokenize(chunks->tokenizer, start, stop - start, true,
+				  bert_tokenizer_split_special(chunks->tokenizer), keep, &tokens);
+	if (tokens.n + 2 != chunk->n_tokens)
+		abort();
+	chunks->last = *chunk;
+	chunks->last_start = start;
+}
+
+static void
+check_chunks(const BertTokenizer *tokenizer, const Input *input, bool checked)
+{
+	Chunks chunks = {tokenizer, input->text, input->text + input->text_nbytes};
+
+	chunks.last_start = chunks.text;
+	chunks.checked = checked;
+	bert_chunk(tokenizer, input->text, input->text_nbytes, MAX_CHUNK,
+			   input->options % (MAX_CHUNK - 2),
+			   bert_tokenizer_split_special(tokenizer), check_chunk, &chunks);
+	if (checked && after_chars(&chunks, chunks.last_start,
+							   chunks.last.stop - chunks.last.start) != chunks.end)
+		abort();
 }
 
 static bool
@@ -126,6 +190,9 @@ compile(const Input *input, size_t *nbytes)
 		.handle_chinese_chars = input->options & 2,
 		.strip_accents = input->options & 4,
 		.lowercase = input->options & 8,
+		.split_special = input->options & 16,
+		.decoder_prefix = "##",
+		.decoder_cleanup = input->options & 1,
 		.max_chars_per_word = 12,
 		.prefix = "##",
 		.vocab = pieces,
@@ -139,7 +206,8 @@ compile(const Input *input, size_t *nbytes)
 									.single_word = (input->options >> 4 ^ i) & 1,
 									.lstrip = (input->options >> 5 ^ i) & 1,
 									.rstrip = (input->options >> 6 ^ i) & 1,
-									.normalized = (input->options >> 7 ^ i) & 1};
+									.normalized = (input->options >> 7 ^ i) & 1,
+									.special = (input->options >> 3 ^ i) & 1};
 	return bert_tokenizer_compile(&spec, nbytes);
 }
 
@@ -188,22 +256,30 @@ run(void *arg)
 	uint8 *block = get_block(input, &nbytes);
 	BertTokenizer *tokenizer;
 	BertTokens ids;
-	int32 text_nbytes;
+	bool valid;
+	int32 list[MAX_TOKENS];
+	size_t decoded_nbytes;
 
 	damage(input, block, nbytes);
 	tokenizer = bert_tokenizer_attach(block, nbytes);
 	tokens.n = 0;
-	bert_tokenize(tokenizer, input->text, input->text_nbytes, true, keep, &tokens);
-	if (input->n_damage == 0 && is_valid(input))
+	bert_tokenize(tokenizer, input->text, input->text_nbytes, true,
+				  bert_tokenizer_split_special(tokenizer), keep, &tokens);
+	valid = input->n_damage == 0 && is_valid(input);
+	if (valid)
 	{
 		check_tokens(&tokens, input->text_nbytes);
 		check_half(tokenizer, input, &tokens);
 	}
-	bert_tokens_single(tokenizer, 8, input->text, input->text_nbytes, true, &ids);
+	bert_tokens_single(tokenizer, 8, input->text, input->text_nbytes, true, false,
+					   &ids);
 	bert_tokens_pair(tokenizer, 9, input->text, input->text_nbytes, input->text,
-					 input->text_nbytes / 3, &ids);
+					 input->text_nbytes / 3, true, &ids);
 	for (int i = 0; i < tokens.n; i++)
-		bert_token_text(tokenizer, tokens.items[i].id, &text_nbytes);
+		list[i] = tokens.items[i].id ^ (i % 7 == 0);
+	bert_decode(tokenizer, list, tokens.n, input->options & 2, input->options & 4,
+				&decoded_nbytes);
+	check_chunks(tokenizer, input, valid && tokens.n < MAX_TOKENS);
 }
 
 extern int LLVMFuzzerTestOneInput(const uint8 *data, size_t nbytes);

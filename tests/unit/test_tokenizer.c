@@ -3,9 +3,10 @@
  *	  Tokens are those of Hugging Face's tokenizer, and nothing that a text or a
  *	  damaged block holds does harm.
  *
- * Most claims come from tests/golden/tokens.tsv, which make_tokens.py beside it wrote
- * from the reference: hard texts under eight configurations. Another file of that form
- * can be named as an argument. The rest is what the reference has no say in.
+ * Most claims come from two files in tests/golden, which make_tokens.py there wrote from
+ * the reference: languages.tsv, with a trained vocabulary, and tokens.tsv, hard texts
+ * under many configurations. Another file of that form can be named as an argument
+ * instead of the second. The rest is what the reference has no say in.
  */
 #include "port.h"
 
@@ -13,6 +14,7 @@
 #include "tap.h"
 #include "tokenizer.h"
 
+#define LANGUAGES  "tests/golden/languages.tsv"
 #define GOLDEN     "tests/golden/tokens.tsv"
 #define MAX_ADDED  64
 #define MAX_FIELDS 8
@@ -51,7 +53,8 @@ tokens_of(const BertTokenizer *tokenizer, const char *text, size_t nbytes,
 {
 	tokens.nbytes = tokens.n = tokens.stop_at = 0;
 	tokens.text[0] = '\0';
-	bert_tokenize(tokenizer, text, nbytes, complete, write_token, &tokens);
+	bert_tokenize(tokenizer, text, nbytes, complete,
+				  bert_tokenizer_split_special(tokenizer), write_token, &tokens);
 	return tokens.text;
 }
 
@@ -80,6 +83,7 @@ typedef struct Golden
 	int n_texts;
 	int n_wrong;
 	int n_unstable;
+	int n_miscut;
 } Golden;
 
 static Golden golden;
@@ -159,7 +163,8 @@ report_config(void)
 	   golden.n_texts);
 	ok(golden.n_unstable == 0, "%s: what the beginning of a text gives, stays",
 	   golden.name);
-	golden.n_texts = golden.n_wrong = golden.n_unstable = 0;
+	ok(golden.n_miscut == 0, "%s: chunks are what they say", golden.name);
+	golden.n_texts = golden.n_wrong = golden.n_unstable = golden.n_miscut = 0;
 }
 
 static void
@@ -187,8 +192,10 @@ read_config(char **fields)
 	spec->handle_chinese_chars = fields[2][1] == '1';
 	spec->strip_accents = fields[2][2] == '1';
 	spec->lowercase = fields[2][3] == '1';
+	spec->split_special = fields[2][4] == '1';
 	spec->max_chars_per_word = atoi(fields[3]);
 	spec->prefix = "##";
+	spec->decoder_prefix = "##";
 	spec->unk_id = id_of("[UNK]");
 	spec->cls_id = id_of("[CLS]");
 	spec->sep_id = id_of("[SEP]");
@@ -236,6 +243,144 @@ expect_stable(const char *text, const char *wanted)
 	}
 }
 
+/* ---- chunks ---- */
+
+#define MAX_CHUNKS 1024
+
+typedef struct Chunking
+{
+	const char *text;
+	int32 max_tokens;
+	int32 overlap;
+	BertChunk chunks[MAX_CHUNKS];
+	int n;
+} Chunking;
+
+static const char *
+byte_at(const char *text, int64 index)
+{
+	for (; index > 0; index--)
+		while ((*++text & 0xC0) == 0x80)
+			;
+	return text;
+}
+
+static void
+keep_chunk(void *arg, const BertChunk *chunk)
+{
+	Chunking *chunking = arg;
+
+	if (chunking->n < MAX_CHUNKS)
+		chunking->chunks[chunking->n++] = *chunk;
+}
+
+static void
+make_chunks(void *arg)
+{
+	Chunking *chunking = arg;
+
+	chunking->n = 0;
+	bert_chunk(golden_tokenizer(), chunking->text, strlen(chunking->text),
+			   chunking->max_tokens, chunking->overlap,
+			   bert_tokenizer_split_special(golden_tokenizer()), keep_chunk, chunking);
+}
+
+static int64
+count_tokens(const char *text, int64 start, int64 stop)
+{
+	const char *from = byte_at(text, start);
+
+	tokens_of(golden_tokenizer(), from, byte_at(text, stop) - from, true);
+	return tokens.n;
+}
+
+typedef struct Words
+{
+	const Chunking *chunking;
+	bool is_split; /* one that would have fitted */
+} Words;
+
+/* A BertWordSink over the whole text. */
+static bool
+check_word(void *arg, int32 n_tokens, int64 start, int64 stop)
+{
+	Words *words = arg;
+	const Chunking *chunking = words->chunking;
+
+	for (int i = 0; i < chunking->n; i++)
+		if (chunking->chunks[i].stop > start && chunking->chunks[i].stop < stop &&
+			n_tokens <= chunking->max_tokens - 2)
+			words->is_split = true;
+	return true;
+}
+
+/*
+ * What is shared by two chunks is measured, and words are looked for, only where no
+ * added token sees more of the text than the chunk has.
+ */
+static const char *
+wrong_chunk(const Chunking *chunking)
+{
+	const char *text = chunking->text;
+	const bool plain = golden.spec.n_added <= 5;
+	const BertChunk *last = NULL;
+	Words words = {chunking};
+
+	for (int i = 0; i < chunking->n; i++)
+	{
+		const BertChunk *chunk = &chunking->chunks[i];
+
+		if (last != NULL ? chunk->start <= last->start || chunk->start > last->stop ||
+							   chunk->stop <= last->stop
+						 : chunk->start != 0)
+			return "chunks do not follow each other";
+		if (chunk->n_tokens > chunking->max_tokens)
+			return "a chunk is too long";
+		if (plain && chunk->n_tokens == 2 && chunking->n > 1 &&
+			chunking->max_tokens >= 10)
+			return "a chunk is blank";
+		if (count_tokens(text, chunk->start, chunk->stop) + 2 != chunk->n_tokens)
+			return "a chunk is miscounted";
+		if (plain && last != NULL &&
+			count_tokens(text, chunk->start, last->stop) > chunking->overlap)
+			return "two chunks share too much";
+		last = chunk;
+	}
+	if (last != NULL ? *byte_at(text, last->stop) != '\0' : text[0] != '\0')
+		return "the end is missing";
+	bert_tokenize_words(golden_tokenizer(), text, strlen(text), false, check_word,
+						&words);
+	return plain && words.is_split ? "a word is split" : NULL;
+}
+
+static void
+expect_chunks(const char *text)
+{
+	static const int32 sizes[][2] = {{3, 0},  {4, 0},  {4, 1},  {6, 0},  {6, 3},
+									 {10, 0}, {10, 4}, {18, 0}, {18, 15}};
+	static Chunking chunking;
+
+	for (int i = 0; i < (int) lengthof(sizes); i++)
+	{
+		const char *wrong = NULL;
+		BertCaughtError error;
+
+		chunking.text = text;
+		chunking.max_tokens = sizes[i][0];
+		chunking.overlap = sizes[i][1];
+		if (bert_try(make_chunks, &chunking, true, &error))
+			wrong = wrong_chunk(&chunking);
+		else if (chunking.max_tokens > 6 ||
+				 error.sqlstate != ERRCODE_INVALID_PARAMETER_VALUE)
+			wrong = error.message;
+		if (wrong == NULL)
+			continue;
+		golden.n_miscut++;
+		printf("# text: %s\n# %d, %d: %s\n", text, chunking.max_tokens,
+			   chunking.overlap, wrong);
+	}
+}
+
 static void
 check_text(char **fields)
 {
@@ -245,6 +390,7 @@ check_text(char **fields)
 	expect(fields[1], tokens_of(tokenizer, fields[1], strlen(fields[1]), true),
 		   fields[2]);
 	expect_stable(fields[1], fields[2]);
+	expect_chunks(fields[1]);
 }
 
 static void
@@ -254,7 +400,7 @@ check_single(char **fields)
 
 	unescape(fields[2]);
 	bert_tokens_single(golden_tokenizer(), atoi(fields[1]), fields[2],
-					   strlen(fields[2]), true, &ids);
+					   strlen(fields[2]), true, false, &ids);
 	expect(fields[2], ids_of(&ids), fields[4]);
 	golden.n_wrong +=
 		ids.truncated != (fields[3][0] == '1') || ids.first_size != ids.n_tokens;
@@ -268,10 +414,34 @@ check_pair(char **fields)
 	unescape(fields[2]);
 	unescape(fields[3]);
 	bert_tokens_pair(golden_tokenizer(), atoi(fields[1]), fields[2], strlen(fields[2]),
-					 fields[3], strlen(fields[3]), &ids);
+					 fields[3], strlen(fields[3]), false, &ids);
 	expect(fields[2], ids_of(&ids), fields[6]);
 	golden.n_wrong +=
 		ids.truncated != (fields[4][0] == '1') || ids.first_size != atoi(fields[5]);
+}
+
+static void
+read_decoder(char **fields)
+{
+	golden.spec.decoder_prefix = pstrdup(fields[1]);
+	golden.spec.decoder_cleanup = fields[2][0] == '1';
+	golden.tokenizer = NULL;
+}
+
+static void
+check_decode(char **fields)
+{
+	int32 ids[64];
+	int n = 0;
+	size_t nbytes;
+	const char *text;
+
+	for (char *at = fields[3]; *at != '\0' && n < (int) lengthof(ids); n++)
+		ids[n] = strtol(at, &at, 10);
+	text = bert_decode(golden_tokenizer(), ids, n, fields[1][0] == '1',
+					   fields[2][0] == '1', &nbytes);
+	unescape(fields[4]);
+	expect(fields[3], nbytes == strlen(text) ? text : "a wrong size", fields[4]);
 }
 
 static void
@@ -295,6 +465,10 @@ read_line(char *line)
 		check_single(fields);
 	else if (strcmp(fields[0], "pair") == 0)
 		check_pair(fields);
+	else if (strcmp(fields[0], "decoder") == 0)
+		read_decoder(fields);
+	else if (strcmp(fields[0], "decode") == 0)
+		check_decode(fields);
 }
 
 static void
@@ -306,6 +480,7 @@ test_golden(const char *name)
 
 	if (!ok(file != NULL, "%s is there", name))
 		return;
+	golden.spec.n_vocab = 0;
 	while (getline(&line, &max, file) > 0)
 		read_line(line);
 	free(line);
@@ -333,6 +508,7 @@ small_spec(void)
 							  .lowercase = true,
 							  .max_chars_per_word = 100,
 							  .prefix = "##",
+							  .decoder_prefix = "##",
 							  .unk_id = UNK,
 							  .cls_id = CLS,
 							  .sep_id = SEP,
@@ -360,14 +536,14 @@ test_reading(void)
 
 	tokens.nbytes = tokens.n = 0;
 	tokens.stop_at = 2;
-	ok(!bert_tokenize(tokenizer, "a a a a", 7, true, write_token, &tokens) &&
+	ok(!bert_tokenize(tokenizer, "a a a a", 7, true, false, write_token, &tokens) &&
 		   tokens.n == 2,
 	   "the sink can stop it");
 
-	ok(!bert_tokens_single(tokenizer, 4, "a a ", 4, false, &ids),
+	ok(!bert_tokens_single(tokenizer, 4, "a a ", 4, false, false, &ids),
 	   "a text that could still be cut asks for more");
-	ok(bert_tokens_single(tokenizer, 4, "a a a ", 6, false, &ids) && ids.truncated &&
-		   strcmp(ids_of(&ids), "1 3 3 2") == 0,
+	ok(bert_tokens_single(tokenizer, 4, "a a a ", 6, false, false, &ids) &&
+		   ids.truncated && strcmp(ids_of(&ids), "1 3 3 2") == 0,
 	   "a text that is cut needs no more");
 }
 
@@ -389,6 +565,39 @@ test_huge(void)
 	ok(strcmp(tokens_of(tokenizer, text, nbytes, true), "3:0-1 4:1-2") == 0,
 	   "a huge number of marks is nothing");
 	pfree(text);
+}
+
+static void
+count_chunk(void *n, const BertChunk *chunk)
+{
+	if (chunk->n_tokens > 3)
+		abort();
+	++*(int *) n;
+}
+
+static void
+chunk_marks(void *n)
+{
+	const BertVocabPiece pieces[] = {
+		{"[UNK]", 5, UNK}, {"[CLS]", 5, CLS},    {"[SEP]", 5, SEP},
+		{"a", 1, 3},       {"##\xCC\x80", 4, 4}, {"\xCC\x80", 2, 5},
+	};
+	BertTokenizerSpec spec = small_spec();
+
+	spec.strip_accents = false;
+	spec.vocab = pieces;
+	spec.n_vocab = lengthof(pieces);
+	bert_chunk(compile(&spec), "a\xCC\x80\xCC\x80\xCC\x80", 7, 3, 0, false, count_chunk,
+			   n);
+}
+
+/* Only where the two could be one character of the database do they stay together. */
+static void
+test_marks(void)
+{
+	int n = 0;
+
+	ok(returns(chunk_marks, &n) && n == 4, "marks that are tokens can be cut apart");
 }
 
 static void
@@ -467,10 +676,12 @@ use_block(void *arg)
 	const Damaged *damaged = arg;
 	BertTokenizer *tokenizer = bert_tokenizer_attach(damaged->block, damaged->nbytes);
 	BertTokens ids;
+	size_t size;
 	int32 nbytes;
 
 	tokens_of(tokenizer, text, strlen(text), true);
-	bert_tokens_pair(tokenizer, 16, text, strlen(text), text, strlen(text), &ids);
+	bert_tokens_pair(tokenizer, 16, text, strlen(text), text, strlen(text), true, &ids);
+	bert_decode(tokenizer, ids.ids, ids.n_tokens, true, true, &size);
 	for (int i = 0; i < ids.n_tokens; i++)
 		if (ids.ids[i] < 0 || ids.ids[i] >= bert_tokenizer_n_ids(tokenizer))
 			abort();
@@ -517,9 +728,11 @@ test_damage(void)
 int
 main(int argc, char **argv)
 {
+	test_golden(LANGUAGES);
 	test_golden(argc > 1 ? argv[1] : GOLDEN);
 	test_reading();
 	test_huge();
+	test_marks();
 	test_texts();
 	test_bad_specs();
 	test_damage();

@@ -25,3 +25,9 @@ SELECT n, bert_token_count(repeat('word ', n)) AS count,
   FROM unnest('{1,254,1000,20000}'::int[]) n;
 SELECT bert_token_count(repeat('x', 1000000)) AS one_word,
        bert_token_count(repeat('?', 1000000)) AS a_million;
+
+-- A special token in the text can be kept from being one.
+SELECT pos, id, token, start, stop FROM bert_tokenize('all-MiniLM-L6-v2', 'x [SEP]', split_special_tokens => true);
+SELECT bert_token_count('all-MiniLM-L6-v2', '[SEP][MASK]') AS found,
+       bert_token_count('all-MiniLM-L6-v2', '[SEP][MASK]', true) AS split,
+       bert_token_count('all-MiniLM-L6-v2', '[SEP][MASK]', NULL) AS unknown;
