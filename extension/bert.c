@@ -161,6 +161,7 @@ open_early(void)
 
 int bert_without;
 static char *without_setting;
+char *bert_fault_setting;
 
 static const struct
 {
@@ -229,6 +230,10 @@ define_developer_settings(void)
 		"bert.without", "Protections to leave out, to see what they protect against.",
 		"For tests only: the server may crash.", &without_setting, "", PGC_SUSET, 0,
 		check_without, assign_without, NULL);
+	DefineCustomStringVariable(
+		"bert.fault", "The kernel to break in programs that are built from now on.",
+		"For tests only: results are wrong.", &bert_fault_setting, "", PGC_SUSET, 0,
+		NULL, NULL, NULL);
 }
 
 /* What must never be: a driver in the process that all others are forked from. */

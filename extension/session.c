@@ -23,6 +23,7 @@
 #include "session.h"
 #include "settings.h"
 #ifdef BERT_DEVELOPER
+#include "faults.h"
 #include "trial.h"
 #endif
 
@@ -62,9 +63,11 @@ typedef struct MemoEntry
 {
 	uint64 model_id; /* 0: an unused entry */
 	BertOutput output;
+	bool positions;
 	uint32 hash; /* of the ids */
 	int32 n_tokens;
 	int32 first_size;
+	int32 pool_from;
 	int32 *ids;
 	float *result;
 } MemoEntry;
@@ -231,6 +234,7 @@ load(const char *name, const char *state)
 	model->public.recipe = pack.recipe;
 	model->public.id = ++session.next_model_id;
 	model->pack = pack;
+	model->pack.recipe.truncate_dim = 0; /* a default of calls, who may ask for more */
 	model->next = session.models;
 	session.models = model;
 	return model;
@@ -288,7 +292,8 @@ bert_session_size(BertModel *model, BertOutput output)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("model \"%s\" has no pooler", model->name),
 				errhint("bert_cls() gives the hidden state that a pooler would read."));
-	return bert_output_size(&model->config, &model->recipe, output);
+	return bert_output_size(&model->config, &((LoadedModel *) model)->pack.recipe,
+							output);
 }
 
 /* ---- the device ---- */
@@ -419,18 +424,28 @@ open_device(void)
 
 #ifdef BERT_DEVELOPER
 
+static char *
+source_here(void)
+{
+	if (bert_fault_setting[0] == '\0')
+		return bert_trial_source(session.tier);
+	return bert_faulty_source(session.tier,
+							  bert_fault_by_name(session.tier, bert_fault_setting));
+}
+
 /* What the helper is there to prevent: a compiler in the backend. */
 static BertProgram *
 build_here(const BertConfig *config)
 {
 	char options[256];
+	char *source = source_here();
 	BertProgram *program;
 	BertGuard guard;
 
 	bert_program_options(config, options, sizeof(options));
 	bert_guard_enter(&guard);
-	program = bert_program_build(session.device, bert_trial_source(session.tier),
-								 options, bert_kernel_names, BERT_N_KERNELS);
+	program = bert_program_build(session.device, source, options, bert_kernel_names,
+								 BERT_N_KERNELS);
 	bert_guard_leave(&guard);
 	return program;
 }
@@ -511,25 +526,6 @@ program_for(const BertConfig *config)
 	return load_program(config);
 }
 
-/*
- * PoCL opens a kernel's code when it is first run. Let that be now, just after the check
- * of the files.
- */
-static void
-run_once(BertEncoder *encoder, const BertConfig *config)
-{
-	int32 ids[] = {0, 0};
-	BertSequence sequence = {ids, lengthof(ids), lengthof(ids)};
-	float *result =
-		palloc(sizeof(float) * Max(bert_encoder_size(encoder, BERT_OUTPUT_EMBEDDING),
-								   config->hidden_size));
-
-	bert_encode(encoder, &sequence, 1, BERT_OUTPUT_EMBEDDING, 64, result);
-	if (config->has_pooler)
-		bert_encode(encoder, &sequence, 1, BERT_OUTPUT_POOLED, 64, result);
-	pfree(result);
-}
-
 /* The model's encoder, with everything below it. */
 static BertEncoder *
 encoder_of(LoadedModel *model)
@@ -550,21 +546,58 @@ encoder_of(LoadedModel *model)
 	launcher.program = loaded->program;
 	model->encoder = bert_encoder_create(&launcher, &model->pack.config,
 										 &model->pack.recipe, model->pack.weights);
+	/* PoCL opens a kernel's code when it is first run: now, just after the files' check. */
 	if (!loaded->was_run)
-		run_once(model->encoder, &model->pack.config);
+		bert_encoder_run_once(model->encoder);
 	loaded->was_run = true;
 	return model->encoder;
 }
 
-static void
-encode(LoadedModel *model, const BertSequence *sequences, int n, BertOutput output,
-	   float *results)
+/* What a call asks the encoder for. */
+typedef struct Request
 {
+	const BertSequence *sequences;
+	int n;
+	BertOutput output;
+	bool positions;
+	int32 layer; /* run_hidden, run_attention */
+	int32 head;
+	float *results;
+	uint64 *launches; /* count_launches */
+} Request;
+
+static void
+run_encode(BertEncoder *encoder, const Request *request)
+{
+	bert_encode(encoder, request->sequences, request->n, request->output,
+				request->positions, bert_batch_tokens_setting, request->results);
+}
+
+static void
+run_hidden(BertEncoder *encoder, const Request *request)
+{
+	bert_encode_hidden(encoder, request->sequences, request->layer, request->positions,
+					   request->results);
+}
+
+static void
+run_attention(BertEncoder *encoder, const Request *request)
+{
+	bert_encode_attention(encoder, request->sequences, request->layer, request->head,
+						  request->positions, request->results);
+}
+
+static void
+with_encoder(BertModel *public, void (*run)(BertEncoder *, const Request *),
+			 const Request *request)
+{
+	LoadedModel *model = (LoadedModel *) public;
+
 	PG_TRY();
 	{
 		BertEncoder *encoder = encoder_of(model);
 
-		bert_encode(encoder, sequences, n, output, bert_batch_tokens_setting, results);
+		run(encoder, request);
 		bert_encoder_trim(encoder);
 	}
 	PG_CATCH();
@@ -581,6 +614,39 @@ encode(LoadedModel *model, const BertSequence *sequences, int n, BertOutput outp
 	bert_guard_check();
 }
 
+void
+bert_session_hidden(BertModel *model, const BertSequence *sequence, int32 layer,
+					bool positions, float *hidden)
+{
+	with_encoder(model, run_hidden,
+				 &(Request){.sequences = sequence,
+							.positions = positions,
+							.layer = layer,
+							.results = hidden});
+}
+
+void
+bert_session_attention(BertModel *model, const BertSequence *sequence, int32 layer,
+					   int32 head, bool positions, float *weights)
+{
+	with_encoder(model, run_attention,
+				 &(Request){.sequences = sequence,
+							.positions = positions,
+							.layer = layer,
+							.head = head,
+							.results = weights});
+}
+
+const float *
+bert_session_word_embedding(const BertModel *model, int32 id)
+{
+	const BertPack *pack = &((const LoadedModel *) model)->pack;
+
+	/* The table is the first thing in the weights; see weights.c. */
+	return bert_weights_at(pack->weights,
+						   (size_t) id * pack->config.hidden_size * sizeof(float));
+}
+
 /* ---- the memo ---- */
 
 static uint32
@@ -591,7 +657,8 @@ hash_ids(const BertSequence *sequence)
 }
 
 static const float *
-recall(const BertModel *model, const BertSequence *sequence, BertOutput output)
+recall(const BertModel *model, const BertSequence *sequence, BertOutput output,
+	   bool positions)
 {
 	uint32 hash = hash_ids(sequence);
 
@@ -600,8 +667,10 @@ recall(const BertModel *model, const BertSequence *sequence, BertOutput output)
 		const MemoEntry *entry = &session.memo[i];
 
 		if (entry->model_id == model->id && entry->output == output &&
-			entry->hash == hash && entry->n_tokens == sequence->n_tokens &&
+			entry->positions == positions && entry->hash == hash &&
+			entry->n_tokens == sequence->n_tokens &&
 			entry->first_size == sequence->first_size &&
+			entry->pool_from == sequence->pool_from &&
 			memcmp(entry->ids, sequence->ids, sequence->n_tokens * sizeof(int32)) == 0)
 			return entry->result;
 	}
@@ -610,7 +679,7 @@ recall(const BertModel *model, const BertSequence *sequence, BertOutput output)
 
 static void
 remember(const BertModel *model, const BertSequence *sequence, BertOutput output,
-		 const float *result, int32 size)
+		 bool positions, const float *result, int32 size)
 {
 	MemoryContext context = session_context();
 	size_t ids_nbytes = sequence->n_tokens * sizeof(int32);
@@ -627,9 +696,11 @@ remember(const BertModel *model, const BertSequence *sequence, BertOutput output
 	*entry = (MemoEntry){
 		.model_id = model->id,
 		.output = output,
+		.positions = positions,
 		.hash = hash_ids(sequence),
 		.n_tokens = sequence->n_tokens,
 		.first_size = sequence->first_size,
+		.pool_from = sequence->pool_from,
 		.ids = memcpy(ids, sequence->ids, ids_nbytes),
 		.result = memcpy(kept, result, size * sizeof(float)),
 	};
@@ -637,19 +708,24 @@ remember(const BertModel *model, const BertSequence *sequence, BertOutput output
 
 void
 bert_session_encode(BertModel *model, const BertSequence *sequences, int n,
-					BertOutput output, float *results)
+					BertOutput output, bool positions, float *results)
 {
 	int32 size = bert_session_size(model, output);
-	const float *known = n == 1 ? recall(model, sequences, output) : NULL;
+	const float *known = n == 1 ? recall(model, sequences, output, positions) : NULL;
 
 	if (known != NULL)
 	{
 		memcpy(results, known, size * sizeof(float));
 		return;
 	}
-	encode((LoadedModel *) model, sequences, n, output, results);
+	with_encoder(model, run_encode,
+				 &(Request){.sequences = sequences,
+							.n = n,
+							.output = output,
+							.positions = positions,
+							.results = results});
 	if (n == 1)
-		remember(model, sequences, output, results, size);
+		remember(model, sequences, output, positions, results, size);
 }
 
 /* ---- for bert_selftest() and bert_devices() ---- */
@@ -661,7 +737,29 @@ bert_session_reference(BertModel *model, const BertSequence *sequence,
 	LoadedModel *loaded = (LoadedModel *) model;
 
 	bert_reference_encode(&loaded->pack.config, &loaded->pack.recipe,
-						  loaded->pack.weights, sequence, output, result);
+						  loaded->pack.weights, sequence, output, true, result);
+}
+
+void
+bert_session_reference_hidden(BertModel *model, const BertSequence *sequence,
+							  int32 layer, bool positions, float *hidden)
+{
+	LoadedModel *loaded = (LoadedModel *) model;
+
+	bert_reference_hidden(&loaded->pack.config, loaded->pack.weights, sequence, layer,
+						  positions, hidden);
+}
+
+static void
+count_launches(BertEncoder *encoder pg_attribute_unused(), const Request *request)
+{
+	bert_device_launches(session.device, request->launches, BERT_N_KERNELS);
+}
+
+void
+bert_session_launches(BertModel *model, uint64 *launches)
+{
+	with_encoder(model, count_launches, &(Request){.launches = launches});
 }
 
 BertDeviceRow *

@@ -28,7 +28,10 @@ typedef struct BertModel
  */
 extern BertModel *bert_session_model(const char *name);
 
-/* Floats in a result of this kind. ERROR 0A000 for BERT_OUTPUT_POOLED without a pooler. */
+/*
+ * Floats in a result of this kind: of a sentence vector all, whatever recipe.truncate_dim
+ * says. ERROR 0A000 for BERT_OUTPUT_POOLED without a pooler.
+ */
 extern int32 bert_session_size(BertModel *model, BertOutput output);
 
 /*
@@ -37,14 +40,30 @@ extern int32 bert_session_size(BertModel *model, BertOutput output);
  * in an ORDER BY is evaluated for every row, and costs the encoder once.
  */
 extern void bert_session_encode(BertModel *model, const BertSequence *sequences, int n,
-								BertOutput output, float *results);
+								BertOutput output, bool positions, float *results);
+
+/* As bert_encode_hidden() and bert_encode_attention(). */
+extern void bert_session_hidden(BertModel *model, const BertSequence *sequence,
+								int32 layer, bool positions, float *hidden);
+extern void bert_session_attention(BertModel *model, const BertSequence *sequence,
+								   int32 layer, int32 head, bool positions,
+								   float *weights);
+
+/* The row of an id in the word embeddings: (hidden_size), valid as long as the model. */
+extern const float *bert_session_word_embedding(const BertModel *model, int32 id);
 
 /* Names in the model directory, sorted; palloc'd. */
 extern char **bert_session_model_names(int *n);
 
-/* For bert_selftest(): the device's result and the reference's, of one sequence. */
+/* For bert_selftest(): what the reference makes of a sequence. */
 extern void bert_session_reference(BertModel *model, const BertSequence *sequence,
 								   BertOutput output, float *result);
+extern void bert_session_reference_hidden(BertModel *model,
+										  const BertSequence *sequence, int32 layer,
+										  bool positions, float *hidden);
+
+/* And how often the device has run each kernel: launches (BERT_N_KERNELS). */
+extern void bert_session_launches(BertModel *model, uint64 *launches);
 
 /* For bert_devices(). */
 typedef struct BertDeviceRow

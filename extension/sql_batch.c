@@ -14,8 +14,8 @@
 
 #include "common/hashfn.h"
 #include "funcapi.h"
+#include "sql_call.h"
 #include "sql_text.h"
-#include "sql_truncate.h"
 #include "sql_vector.h"
 #include "utils/memutils.h"
 
@@ -43,7 +43,7 @@ typedef struct Portion
 
 typedef struct Batch
 {
-	BertModel *model;
+	BertCall call; /* texts[0] is the text that is worked on */
 	ArrayIterator texts;
 	int32 ord;             /* of the last text read, from 1 */
 	MemoryContext scratch; /* what making tokens of a text leaves behind */
@@ -53,7 +53,7 @@ typedef struct Batch
 static Batch *start_batch(FunctionCallInfo fcinfo);
 static bool read_portion(Batch *batch);
 static void read_text(Batch *batch, Datum text, Row *row);
-static int share_sequence(Portion *portion, const BertTokens *tokens);
+static int share_sequence(Portion *portion, const BertSequence *wanted);
 static void put_rows(Batch *batch, ReturnSetInfo *result);
 
 PG_FUNCTION_INFO_V1(bert_sql_embed_batch);
@@ -73,15 +73,15 @@ static Batch *
 start_batch(FunctionCallInfo fcinfo)
 {
 	Batch *batch = palloc(sizeof(Batch));
-	ArrayType *texts = PG_GETARG_ARRAYTYPE_P(PG_NARGS() - 1);
 
-	batch->model = bert_call_model(fcinfo, 1);
-	batch->texts = array_create_iterator(texts, 0, NULL);
+	bert_call_read_sentence(fcinfo, "@default", &batch->call);
+	batch->texts =
+		array_create_iterator(DatumGetArrayTypeP(batch->call.texts[0]), 0, NULL);
 	batch->ord = 0;
 	batch->scratch = AllocSetContextCreate(CurrentMemoryContext, "bert_embed_batch",
 										   ALLOCSET_DEFAULT_SIZES);
 	batch->portion.ids =
-		palloc((PORTION_TOKENS + batch->model->recipe.max_tokens) * sizeof(int32));
+		palloc((PORTION_TOKENS + batch->call.model->recipe.max_tokens) * sizeof(int32));
 	return batch;
 }
 
@@ -123,13 +123,13 @@ read_text(Batch *batch, Datum text, Row *row)
 {
 	MemoryContext caller = MemoryContextSwitchTo(batch->scratch);
 	ErrorContextCallback context = {error_context_stack, which_text, batch};
+	BertSequence sequence;
 	BertTokens tokens;
 
 	error_context_stack = &context;
-	bert_text_tokens(batch->model, BERT_TEXT_WITH_PROMPT, text, &tokens);
-	if (tokens.truncated)
-		bert_truncated(batch->model);
-	row->sequence = share_sequence(&batch->portion, &tokens);
+	batch->call.texts[0] = text;
+	sequence = bert_call_sequence(&batch->call, &tokens);
+	row->sequence = share_sequence(&batch->portion, &sequence);
 	row->truncated = tokens.truncated;
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(caller);
@@ -137,33 +137,32 @@ read_text(Batch *batch, Datum text, Row *row)
 }
 
 static bool
-same_ids(const BertSequence *sequence, const BertTokens *tokens)
+same_ids(const BertSequence *a, const BertSequence *b)
 {
-	return sequence->n_tokens == tokens->n_tokens &&
-		   memcmp(sequence->ids, tokens->ids, tokens->n_tokens * sizeof(int32)) == 0;
+	return a->n_tokens == b->n_tokens &&
+		   memcmp(a->ids, b->ids, a->n_tokens * sizeof(int32)) == 0;
 }
 
-/* The number of the sequence with these ids, which may be a new one. */
+/* The number of the sequence with the wanted ids, which may be a new one. */
 static int
-share_sequence(Portion *portion, const BertTokens *tokens)
+share_sequence(Portion *portion, const BertSequence *wanted)
 {
-	size_t nbytes = tokens->n_tokens * sizeof(int32);
-	uint32 place = hash_bytes((const unsigned char *) tokens->ids, nbytes) % N_PLACES;
+	size_t nbytes = wanted->n_tokens * sizeof(int32);
+	uint32 place = hash_bytes((const unsigned char *) wanted->ids, nbytes) % N_PLACES;
 	int32 *ids = portion->ids + portion->n_ids;
 	int sequence;
 
 	while ((sequence = portion->places[place] - 1) >= 0)
 	{
-		if (same_ids(&portion->sequences[sequence], tokens))
+		if (same_ids(&portion->sequences[sequence], wanted))
 			return sequence;
 		place = (place + 1) % N_PLACES;
 	}
 	sequence = portion->n_sequences++;
 	portion->places[place] = sequence + 1;
-	portion->sequences[sequence] =
-		(BertSequence){ids, tokens->n_tokens, tokens->first_size};
-	memcpy(ids, tokens->ids, nbytes);
-	portion->n_ids += tokens->n_tokens;
+	portion->sequences[sequence] = *wanted;
+	portion->sequences[sequence].ids = memcpy(ids, wanted->ids, nbytes);
+	portion->n_ids += wanted->n_tokens;
 	return sequence;
 }
 
@@ -171,15 +170,13 @@ share_sequence(Portion *portion, const BertTokens *tokens)
 
 static void
 put_row(ReturnSetInfo *result, int32 ord, const Row *row, const BertSequence *sequence,
-		const float *values, int32 size)
+		ArrayType *vector)
 {
-	ArrayType *vector = bert_vector_create(size);
 	Datum columns[4] = {Int32GetDatum(ord), PointerGetDatum(vector),
 						Int32GetDatum(sequence->n_tokens),
 						BoolGetDatum(row->truncated)};
 	bool nulls[4] = {false, false, false, false};
 
-	memcpy(bert_vector_values(vector), values, size * sizeof(float));
 	tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);
 	pfree(vector);
 }
@@ -198,14 +195,16 @@ static void
 put_rows(Batch *batch, ReturnSetInfo *result)
 {
 	const Portion *portion = &batch->portion;
-	int32 size = bert_session_size(batch->model, BERT_OUTPUT_EMBEDDING);
+	const BertOptions *options = &batch->call.options;
+	int32 size = bert_session_size(batch->call.model, BERT_OUTPUT_EMBEDDING);
+	int32 kept = options->dimensions > 0 ? options->dimensions : size;
 	int32 before = batch->ord - portion->n_rows;
 	float *vectors = palloc_extended(
 		(size_t) portion->n_sequences * size * sizeof(float), MCXT_ALLOC_HUGE);
 
 	if (portion->n_sequences > 0)
-		bert_call_encode(batch->model, portion->sequences, portion->n_sequences,
-						 BERT_OUTPUT_EMBEDDING, vectors);
+		bert_call_encode(batch->call.model, portion->sequences, portion->n_sequences,
+						 BERT_OUTPUT_EMBEDDING, options->positions, vectors);
 	for (int i = 0; i < portion->n_rows; i++)
 	{
 		const Row *row = &portion->rows[i];
@@ -215,7 +214,8 @@ put_rows(Batch *batch, ReturnSetInfo *result)
 			put_null_row(result, before + i + 1);
 		else
 			put_row(result, before + i + 1, row, &portion->sequences[sequence],
-					vectors + (size_t) sequence * size, size);
+					bert_vector_of(vectors + (size_t) sequence * size, kept,
+								   options->normalized));
 	}
 	pfree(vectors);
 }

@@ -3,7 +3,7 @@
  *	  What the planner is told of a call that COST cannot say.
  *
  * COST is the price of a text that comes from a row. But bert_embed('...') in an ORDER BY
- * is evaluated for every row and computed for the first one only (see sql_embed.c). At the
+ * is evaluated for every row and computed for the first one only (see session.h). At the
  * price of the first, ten thousand rows would seem worth parallel workers and a JIT
  * compilation, which take longer than the whole query.
  */

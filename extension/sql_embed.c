@@ -2,69 +2,85 @@
  * sql_embed.c
  *	  bert_embed, bert_cls, bert_pooled: one text, or a pair, in; one vector out.
  *
- * The three differ in which output of the encoder they ask for, and their forms in the
- * number of arguments: (text), (model, text), and (model, text, text) for a pair.
+ * They differ in which output of the encoder they ask for, and in their options: a prompt
+ * and what is done to the vector are for sentence vectors only. bert_embed_query and
+ * bert_embed_document are bert_embed with another prompt.
  */
 #include "port.h"
 
+#include "sql_call.h"
 #include "sql_text.h"
-#include "sql_truncate.h"
 #include "sql_vector.h"
 
-static Datum vector_of(FunctionCallInfo fcinfo, BertOutput output);
-static void read_tokens(FunctionCallInfo fcinfo, const BertModel *model,
-						BertOutput output, BertTokens *tokens);
+static Datum sentence_vector(FunctionCallInfo fcinfo, const char *prompt);
+static Datum token_vector(FunctionCallInfo fcinfo, BertOutput output);
+static Datum vector_of(const BertCall *call, BertOutput output);
 
 PG_FUNCTION_INFO_V1(bert_sql_embed);
+PG_FUNCTION_INFO_V1(bert_sql_embed_query);
+PG_FUNCTION_INFO_V1(bert_sql_embed_document);
 PG_FUNCTION_INFO_V1(bert_sql_cls);
 PG_FUNCTION_INFO_V1(bert_sql_pooled);
 
 Datum
 bert_sql_embed(PG_FUNCTION_ARGS)
 {
-	return vector_of(fcinfo, BERT_OUTPUT_EMBEDDING);
+	return sentence_vector(fcinfo, "@default");
+}
+
+Datum
+bert_sql_embed_query(PG_FUNCTION_ARGS)
+{
+	return sentence_vector(fcinfo, "@query");
+}
+
+Datum
+bert_sql_embed_document(PG_FUNCTION_ARGS)
+{
+	return sentence_vector(fcinfo, "@document");
 }
 
 Datum
 bert_sql_cls(PG_FUNCTION_ARGS)
 {
-	return vector_of(fcinfo, BERT_OUTPUT_CLS);
+	return token_vector(fcinfo, BERT_OUTPUT_CLS);
 }
 
 Datum
 bert_sql_pooled(PG_FUNCTION_ARGS)
 {
-	return vector_of(fcinfo, BERT_OUTPUT_POOLED);
+	return token_vector(fcinfo, BERT_OUTPUT_POOLED);
 }
 
 static Datum
-vector_of(FunctionCallInfo fcinfo, BertOutput output)
+sentence_vector(FunctionCallInfo fcinfo, const char *prompt)
 {
-	BertModel *model = bert_call_model(fcinfo, 1);
-	ArrayType *vector = bert_vector_create(bert_session_size(model, output));
-	BertSequence sequence;
-	BertTokens tokens;
+	BertCall call;
 
-	read_tokens(fcinfo, model, output, &tokens);
-	if (tokens.truncated)
-		bert_truncated(model);
-	sequence = (BertSequence){tokens.ids, tokens.n_tokens, tokens.first_size};
-	bert_call_encode(model, &sequence, 1, output, bert_vector_values(vector));
-	PG_RETURN_ARRAYTYPE_P(vector);
+	bert_call_read_sentence(fcinfo, prompt, &call);
+	return vector_of(&call, BERT_OUTPUT_EMBEDDING);
 }
 
-/* The prompt of a model's recipe is for sentence vectors. */
-static void
-read_tokens(FunctionCallInfo fcinfo, const BertModel *model, BertOutput output,
-			BertTokens *tokens)
+static Datum
+token_vector(FunctionCallInfo fcinfo, BertOutput output)
 {
-	int first_text = PG_NARGS() > 1 ? 1 : 0;
-	Datum text = PG_GETARG_DATUM(first_text);
+	BertCall call;
 
-	if (PG_NARGS() == 3)
-		bert_text_pair_tokens(model, text, PG_GETARG_DATUM(2), tokens);
-	else if (output == BERT_OUTPUT_EMBEDDING)
-		bert_text_tokens(model, BERT_TEXT_WITH_PROMPT, text, tokens);
-	else
-		bert_text_tokens(model, BERT_TEXT_BARE, text, tokens);
+	bert_call_read(fcinfo, 0, &call);
+	return vector_of(&call, output);
+}
+
+static Datum
+vector_of(const BertCall *call, BertOutput output)
+{
+	const BertOptions *options = &call->options;
+	int32 size = bert_session_size(call->model, output);
+	float *values = palloc(size * sizeof(float));
+	BertTokens tokens;
+	BertSequence sequence = bert_call_sequence(call, &tokens);
+
+	bert_call_encode(call->model, &sequence, 1, output, options->positions, values);
+	if (options->dimensions > 0)
+		size = options->dimensions;
+	PG_RETURN_ARRAYTYPE_P(bert_vector_of(values, size, options->normalized));
 }

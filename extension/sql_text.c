@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "offsets.h"
 #include "sql_text.h"
 #include "utils/builtins.h"
 
@@ -30,37 +31,39 @@ typedef struct Slice
 	const char *bytes;
 	size_t nbytes;
 	bool complete;
+	const char *stored; /* the same in the database's encoding */
+	size_t stored_nbytes;
 } Slice;
 
 static void read_slice(Datum text, size_t limit, Slice *slice);
-static void put_before(const char *prompt, size_t nbytes, Slice *slice);
+static void put_before(const char *prompt, Slice *slice);
 static void convert(Slice *slice);
 static void check_utf8(Slice *slice);
 
 /* ---- calls ---- */
 
 BertModel *
-bert_call_model(FunctionCallInfo fcinfo, int n_texts)
+bert_call_model(FunctionCallInfo fcinfo, int n_without)
 {
-	bool named = PG_NARGS() > n_texts;
+	bool named = PG_NARGS() > n_without;
 
 	return bert_session_model(named ? TextDatumGetCString(PG_GETARG_DATUM(0)) : NULL);
 }
 
-static void
-which_model(void *arg)
+void
+bert_which_model(void *model)
 {
-	errcontext("bert model \"%s\"", ((const BertModel *) arg)->name);
+	errcontext("bert model \"%s\"", ((const BertModel *) model)->name);
 }
 
 void
 bert_call_encode(BertModel *model, const BertSequence *sequences, int n,
-				 BertOutput output, float *results)
+				 BertOutput output, bool positions, float *results)
 {
-	ErrorContextCallback context = {error_context_stack, which_model, model};
+	ErrorContextCallback context = {error_context_stack, bert_which_model, model};
 
 	error_context_stack = &context;
-	bert_session_encode(model, sequences, n, output, results);
+	bert_session_encode(model, sequences, n, output, positions, results);
 	error_context_stack = context.previous;
 }
 
@@ -122,24 +125,33 @@ bert_text_create(const char *utf8, size_t nbytes)
 	return result;
 }
 
+text *
+bert_text_token(const BertTokenizer *tokenizer, int32 id)
+{
+	int32 nbytes;
+	const char *bytes = bert_token_text(tokenizer, id, &nbytes);
+
+	return bytes == NULL ? NULL : bert_text_create(bytes, nbytes);
+}
+
 /* ---- texts as the model reads them ---- */
 
 void
-bert_text_tokens(const BertModel *model, BertTextPrompt prompt, Datum text,
-				 BertTokens *tokens)
+bert_text_tokens(const BertModel *model, const char *prompt, bool split_special,
+				 Datum text, BertTokens *tokens)
 {
-	const BertRecipe *recipe = &model->recipe;
 	size_t limit = FIRST_SLICE;
 	Slice slice;
 
 	do
 	{
 		read_slice(text, limit, &slice);
-		if (prompt == BERT_TEXT_WITH_PROMPT && recipe->prompt_nbytes > 0)
-			put_before(recipe->prompt, recipe->prompt_nbytes, &slice);
+		if (prompt[0] != '\0')
+			put_before(prompt, &slice);
 		limit *= SLICE_GROWTH;
-	} while (!bert_tokens_single(model->tokenizer, recipe->max_tokens, slice.bytes,
-								 slice.nbytes, slice.complete, tokens));
+	} while (!bert_tokens_single(model->tokenizer, model->recipe.max_tokens,
+								 slice.bytes, slice.nbytes, slice.complete,
+								 split_special, tokens));
 }
 
 /*
@@ -148,7 +160,7 @@ bert_text_tokens(const BertModel *model, BertTextPrompt prompt, Datum text,
  * max_tokens for certain holds that word.
  */
 static void
-read_side(const BertModel *model, Datum text, Slice *slice)
+read_side(const BertModel *model, bool split_special, Datum text, Slice *slice)
 {
 	const int32 enough = model->recipe.max_tokens + 2;
 	size_t limit = FIRST_SLICE;
@@ -159,15 +171,15 @@ read_side(const BertModel *model, Datum text, Slice *slice)
 		read_slice(text, limit, slice);
 		if (slice->complete ||
 			bert_tokens_single(model->tokenizer, enough, slice->bytes, slice->nbytes,
-							   false, &tokens))
+							   false, split_special, &tokens))
 			return;
 		limit *= SLICE_GROWTH;
 	}
 }
 
 void
-bert_text_pair_tokens(const BertModel *model, Datum first, Datum second,
-					  BertTokens *tokens)
+bert_text_pair_tokens(const BertModel *model, bool split_special, Datum first,
+					  Datum second, BertTokens *tokens)
 {
 	Slice a;
 	Slice b;
@@ -176,10 +188,72 @@ bert_text_pair_tokens(const BertModel *model, Datum first, Datum second,
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("model \"%s\" does not read pairs of texts", model->name),
 				errdetail("It has no embedding for the second text's tokens."));
-	read_side(model, first, &a);
-	read_side(model, second, &b);
+	read_side(model, split_special, first, &a);
+	read_side(model, split_special, second, &b);
 	bert_tokens_pair(model->tokenizer, model->recipe.max_tokens, a.bytes, a.nbytes,
-					 b.bytes, b.nbytes, tokens);
+					 b.bytes, b.nbytes, split_special, tokens);
+}
+
+/* ---- where tokens are ---- */
+
+typedef struct Spans
+{
+	BertSpan *spans;
+	int32 room;
+	int32 n;
+} Spans;
+
+/* A BertTokenSink: the first ones. */
+static bool
+collect_span(void *arg, int32 id pg_attribute_unused(), int64 start, int64 stop)
+{
+	Spans *spans = arg;
+
+	if (spans->n == spans->room)
+		return false;
+	spans->spans[spans->n++] = (BertSpan){start, stop};
+	return true;
+}
+
+/* From characters of UTF-8 to those of the database. */
+static void
+map_spans(const Slice *slice, BertSpan *spans, int32 n)
+{
+	BertOffsets starts;
+	BertOffsets stops;
+
+	bert_offsets_begin(&starts, slice->stored, slice->stored_nbytes);
+	stops = starts;
+	for (int32 i = 0; i < n; i++)
+	{
+		spans[i].start = bert_offsets_start(&starts, spans[i].start);
+		spans[i].stop = bert_offsets_stop(&stops, spans[i].stop);
+	}
+}
+
+/*
+ * The tokenizer runs a second time, for those who ask: microseconds, and who embeds
+ * need not keep offsets.
+ */
+void
+bert_text_spans(const BertModel *model, bool split_special, Datum text, int32 n,
+				BertSpan *spans)
+{
+	size_t limit = FIRST_SLICE;
+	Spans collected;
+	Slice slice;
+
+	do
+	{
+		read_slice(text, limit, &slice);
+		collected = (Spans){spans, n, 0};
+		bert_tokenize(model->tokenizer, slice.bytes, slice.nbytes, slice.complete,
+					  split_special, collect_span, &collected);
+		limit *= SLICE_GROWTH;
+	} while (collected.n < n && !slice.complete);
+	if (collected.n < n)
+		elog(ERROR, "text has %d tokens, not %d", collected.n, n);
+	map_spans(&slice, spans, n);
 }
 
 /* ---- slices ---- */
@@ -195,13 +269,16 @@ read_slice(Datum text, size_t limit, Slice *slice)
 							: PG_DETOAST_DATUM_SLICE(text, 0, limit);
 	slice->bytes = VARDATA_ANY(value);
 	slice->nbytes = VARSIZE_ANY_EXHDR(value);
+	slice->stored = slice->bytes;
+	slice->stored_nbytes = slice->nbytes;
 	convert(slice);
 }
 
 /* Both are UTF-8, so that joining them needs no encoding to know the prompt. */
 static void
-put_before(const char *prompt, size_t nbytes, Slice *slice)
+put_before(const char *prompt, Slice *slice)
 {
+	size_t nbytes = strlen(prompt);
 	char *joined = palloc_extended(nbytes + slice->nbytes, MCXT_ALLOC_HUGE);
 
 	memcpy(joined, prompt, nbytes);

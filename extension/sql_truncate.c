@@ -1,6 +1,6 @@
 /*
  * sql_truncate.c
- *	  What happens when a text is longer than its model reads: bert.truncate.
+ *	  What happens when a text is longer than its model reads. See sql_truncate.h.
  *
  * A statement that embeds a million rows warns once. A statement is known by when it
  * began, so it is enough to remember which one was warned last; that is
@@ -14,27 +14,27 @@
 #include "port.h"
 
 #include "access/xact.h"
-#include "settings.h"
 #include "sql_truncate.h"
 
 static TimestampTz warned_statement;
 static emit_log_hook_type next_hook;
 
 void
-bert_truncated(const BertModel *model)
+bert_truncated(const BertModel *model, BertTruncate answer)
 {
 	int max_tokens = model->recipe.max_tokens;
 
-	if (bert_truncate_setting == BERT_TRUNCATE_ERROR)
+	if (answer == BERT_TRUNCATE_ERROR)
 		ereport(
 			ERROR, errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
 			errmsg("text is too long for model \"%s\"", model->name),
 			errdetail("The model reads %d tokens, [CLS] and [SEP] included.",
 					  max_tokens),
-			errhint("Shorten or split the text, or set bert.truncate to \"warn\" or "
-					"\"silent\" to use its beginning."));
+			errhint(
+				"Shorten or split the text. To use its beginning, set bert.truncate, "
+				"or the option \"truncate\" of the call, to \"warn\" or \"silent\"."));
 
-	if (bert_truncate_setting == BERT_TRUNCATE_WARN &&
+	if (answer == BERT_TRUNCATE_WARN &&
 		warned_statement != GetCurrentStatementStartTimestamp())
 	{
 		ereport(

@@ -15,22 +15,48 @@
 #include "sql_vector.h"
 
 ArrayType *
-bert_vector_create(int32 size)
+bert_array_create(Oid type, size_t element_nbytes, int ndim, int32 n)
 {
-	size_t nbytes = ARR_OVERHEAD_NONULLS(1) + (size_t) size * sizeof(float);
-	ArrayType *vector = palloc0(nbytes);
+	size_t n_items = ndim == 1 ? n : (size_t) n * n;
+	size_t nbytes = ARR_OVERHEAD_NONULLS(ndim) + n_items * element_nbytes;
+	ArrayType *array;
 
-	SET_VARSIZE(vector, nbytes);
-	vector->ndim = 1;
-	vector->elemtype = FLOAT4OID;
-	ARR_DIMS(vector)[0] = size;
-	ARR_LBOUND(vector)[0] = 1;
+	if (n == 0)
+		return construct_empty_array(type);
+	array = palloc0(nbytes);
+	SET_VARSIZE(array, nbytes);
+	array->ndim = ndim;
+	array->elemtype = type;
+	for (int i = 0; i < ndim; i++)
+	{
+		ARR_DIMS(array)[i] = n;
+		ARR_LBOUND(array)[i] = 1;
+	}
+	return array;
+}
+
+ArrayType *
+bert_vector_of(const float *values, int32 size, bool normalized)
+{
+	ArrayType *vector = bert_array_create(FLOAT4OID, sizeof(float), 1, size);
+	float *elements = bert_vector_values(vector);
+	double length = 0;
+
+	if (!normalized)
+	{
+		memcpy(elements, values, size * sizeof(float));
+		return vector;
+	}
+	for (int32 i = 0; i < size; i++)
+		length += (double) values[i] * values[i];
+	length = Max(sqrt(length), 1e-12);
+	for (int32 i = 0; i < size; i++)
+		elements[i] = (float) (values[i] / length);
 	return vector;
 }
 
-/* Its size; ERROR for what is no vector. An empty array is the vector of size 0. */
-static int32
-vector_size(ArrayType *vector)
+int32
+bert_vector_size(ArrayType *vector)
 {
 	if (ARR_NDIM(vector) > 1)
 		ereport(ERROR, errcode(ERRCODE_DATA_EXCEPTION),
@@ -39,6 +65,14 @@ vector_size(ArrayType *vector)
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("vector must not contain nulls"));
 	return ArrayGetNItems(ARR_NDIM(vector), ARR_DIMS(vector));
+}
+
+void
+bert_vector_check_sizes(int32 a, int32 b)
+{
+	if (a != b)
+		ereport(ERROR, errcode(ERRCODE_DATA_EXCEPTION),
+				errmsg("different vector dimensions %d and %d", a, b));
 }
 
 /* a.b / (|a| |b|) */
@@ -73,12 +107,10 @@ bert_sql_cosine(PG_FUNCTION_ARGS)
 {
 	ArrayType *a = PG_GETARG_ARRAYTYPE_P(0);
 	ArrayType *b = PG_GETARG_ARRAYTYPE_P(1);
-	int32 size = vector_size(a);
+	int32 size = bert_vector_size(a);
 	double result;
 
-	if (vector_size(b) != size)
-		ereport(ERROR, errcode(ERRCODE_DATA_EXCEPTION),
-				errmsg("different vector dimensions %d and %d", size, vector_size(b)));
+	bert_vector_check_sizes(size, bert_vector_size(b));
 	result = cosine(bert_vector_values(a), bert_vector_values(b), size);
 
 	/* An index on this function would keep them until its build ends. */

@@ -40,6 +40,9 @@ SELECT cost_of('SELECT bert_embed(body) FROM doc') > 50 * 250 AS each_row,
        cost_of('SELECT bert_embed(''hello'') FROM doc') < 2 * 250 AS once,
        cost_of('SELECT bert_embed(''all-MiniLM-L6-v2'', ''hello'') FROM doc') < 250 AS by_planner,
        cost_of('SELECT bert_cls(''all-MiniLM-L6-v2'', ''hello'', body) FROM doc') > 50 * 250 AS pairs;
+SELECT cost_of('SELECT bert_embed_query(''hello'') FROM doc') < 2 * 250 AS query_once,
+       cost_of('SELECT bert_embed(''all-MiniLM-L6-v2'', body, dimensions => 8) FROM doc') > 50 * 250 AS with_options,
+       cost_of('SELECT bert_embed(''all-MiniLM-L6-v2'', ''hello'', dimensions => id) FROM doc') > 50 * 250 AS option_varies;
 DROP FUNCTION cost_of;
 
 -- The search that everyone writes.
@@ -82,6 +85,13 @@ EXECUTE count_tokens('hello');
 SET bert.model = 'all-MiniLM-L6-v2';
 EXECUTE count_tokens('hello');
 DEALLOCATE count_tokens;
+
+-- Evaluated for each row and computed once: else these would take minutes.
+PREPARE again(text, boolean) AS
+	SELECT count(bert_embed('all-MiniLM-L6-v2', $1, positions => $2)) FROM generate_series(1, 100000);
+SET statement_timeout = '30s';
+EXECUTE again('hello', true);
+EXECUTE again('hello', false);
 DISCARD ALL;
 SELECT bert_token_count('all-MiniLM-L6-v2', 'hello');
 

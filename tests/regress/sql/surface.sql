@@ -11,7 +11,7 @@ SELECT p.oid::regprocedure AS function, provolatile AS v, proisstrict AS strict,
 -- The form that names its model is IMMUTABLE, the form that reads bert.model STABLE.
 SELECT proname, array_agg(provolatile ORDER BY pronargs) AS volatility
   FROM pg_proc
- WHERE proname ~ '^bert_(embed|embed_batch|cls|pooled|tokenize|token_count)$'
+ WHERE proname ~ '^bert_(embed|embed_query|embed_document|embed_batch|cls|pooled|tokenize|token_count|decode|chunk|tokens|hidden|attention|word)$'
  GROUP BY proname ORDER BY proname COLLATE "C";
 
 -- Every function says what it is for, and anyone may call it.

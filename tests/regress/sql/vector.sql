@@ -28,5 +28,15 @@ EXPLAIN (COSTS OFF)
 SELECT body FROM doc ORDER BY embedding <=> bert_embed('draw pictures')::vector LIMIT 1;
 SELECT body FROM doc ORDER BY embedding <=> bert_embed('draw pictures')::vector LIMIT 1;
 SELECT body FROM doc ORDER BY embedding <=> bert_embed('all-MiniLM-L6-v2', 'send letters')::vector LIMIT 1;
+RESET enable_seqscan;
+
+-- Bits, for Hamming's distance, with and without an index.
+SELECT bert_bits('{1,1,-1}')::bit(3) <~> bert_bits('{1,-1,1}')::bit(3) AS hamming;
+SELECT bool_and(bert_bits(embedding) = binary_quantize(embedding)) AS same FROM doc;
+CREATE INDEX ON doc USING hnsw ((bert_bits(embedding)::bit(384)) bit_hamming_ops);
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF)
+SELECT body FROM doc ORDER BY bert_bits(embedding)::bit(384) <~> bert_bits(bert_embed('draw pictures'))::bit(384) LIMIT 1;
+SELECT body FROM doc ORDER BY bert_bits(embedding)::bit(384) <~> bert_bits(bert_embed('draw pictures'))::bit(384) LIMIT 1;
 DROP TABLE doc;
 DROP EXTENSION vector;
