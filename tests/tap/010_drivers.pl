@@ -165,11 +165,19 @@ $node->forget_cache;
 like($node->sql(<<"SQL"), qr/ERROR:  58000: the helper program of bert cannot be run.*HINT/s,
 CREATE DATABASE lonely;
 \\c lonely
-CREATE FUNCTION lonely_embed(text, text) RETURNS real[]
-	AS '$temporary/lonely', 'bert_sql_embed' LANGUAGE C IMMUTABLE STRICT;
-SELECT lonely_embed('tiny', 'hello')
+CREATE FUNCTION lonely_cls(text, text, boolean, boolean) RETURNS real[]
+	AS '$temporary/lonely', 'bert_sql_cls' LANGUAGE C IMMUTABLE STRICT;
+SELECT lonely_cls('tiny', 'hello', true, false)
 SQL
 	'no helper: an error with a hint');
+
+# ---- declarations of another version ----
+
+like($node->sql(<<"SQL"), qr/ERROR:  42P13: function is declared with other arguments/, 'an old declaration');
+CREATE FUNCTION old_embed(text, text) RETURNS real[]
+	AS '\$libdir/bert', 'bert_sql_embed' LANGUAGE C IMMUTABLE STRICT;
+SELECT old_embed('tiny', 'hello')
+SQL
 is($node->sql($embed), 32, 'the server lives');
 
 $node->finish;

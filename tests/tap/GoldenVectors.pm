@@ -17,8 +17,8 @@ use Exporter qw(import);
 use List::Util qw(max sum0);
 use MIME::Base64 qw(decode_base64);
 
-our @EXPORT_OK = qw(read_golden vector float_list max_abs_diff cosine distance
-  MAX_ABS_DIFF MIN_COSINE);
+our @EXPORT_OK = qw(read_golden vector float_list max_abs_diff cosine distance length_of
+  largest quantile MAX_ABS_DIFF MIN_COSINE);
 
 # What the project promises for float32. The goldens, computed in float32 too, are
 # themselves up to 1.3e-6 from float64.
@@ -77,12 +77,12 @@ sub _unescape
 	return $field;
 }
 
-# A vector from either of its spellings.
+# A vector from either of its spellings. Of a real[][] it makes one row after the other.
 sub vector
 {
 	my ($written) = @_;
 
-	return [ split /,/, $1 ] if $written =~ /^\{(.*)\}$/;
+	return [ split /,/, $written =~ tr/{}//dr ] if $written =~ /^\{/;
 	return float_list($written);
 }
 
@@ -101,6 +101,30 @@ sub max_abs_diff
 
 	return 9**9**9 if grep { $_ != $_ } @differences;
 	return max(0, @differences);
+}
+
+sub length_of
+{
+	my ($x) = @_;
+
+	return sqrt _dot($x, $x);
+}
+
+# The largest |x[i]|.
+sub largest
+{
+	my ($x) = @_;
+
+	return max(0, map { abs } @$x);
+}
+
+# Of the numbers, in order, the one that comes after this part of them; 0.5: the median.
+sub quantile
+{
+	my ($part, @numbers) = @_;
+	my @sorted = sort { $a <=> $b } @numbers;
+
+	return $sorted[ int($part * $#sorted + 0.5) ];
 }
 
 # 0 where an angle makes no sense: a vector of zeros, or with NaN.
