@@ -7,7 +7,7 @@
 #	make format           clang-format
 #
 # Settings: PG_CONFIG=/path/to/pg_config, WERROR=1 (warnings are errors), DEVELOPER=1
-# (the setting bert.without, see extension/developer.h).
+# (the settings bert.without and bert.fault, see extension/developer.h).
 
 MODULE_big = bert
 EXTENSION = bert
@@ -15,12 +15,13 @@ DATA = $(wildcard sql/bert--*.sql)
 
 # Not in the server: the run-time and main function of plain programs, and what only the
 # helper and the tests need.
-PLAIN_SOURCES = extension/standalone.c extension/helper_main.c extension/trial.c
+PLAIN_SOURCES = extension/standalone.c extension/helper_main.c extension/trial.c \
+	extension/faults.c
 # In the server and in plain programs.
-COMMON = device opencl kernels encoder batch weights reference
+COMMON = device opencl model kernels encoder batch weights reference
 MODEL = json safetensors beneath packing $(patsubst extension/%.c,%,$(wildcard extension/model_*.c))
 TOKENIZER = $(patsubst extension/%.c,%,$(filter-out extension/tokenizer_%.h, \
-	$(wildcard extension/token*.c extension/trie.c extension/unicode.c extension/wordpiece.c)))
+	$(wildcard extension/token*.c extension/trie.c extension/unicode.c)))
 
 OBJS = $(patsubst %.c,%.o,$(filter-out $(PLAIN_SOURCES),$(wildcard extension/*.c)))
 
@@ -33,7 +34,7 @@ PG_CFLAGS += -Werror
 endif
 ifdef DEVELOPER
 PG_CPPFLAGS += -DBERT_DEVELOPER
-OBJS += extension/trial.o build/developer_kernel_sources.o
+OBJS += extension/trial.o extension/faults.o build/developer_kernel_sources.o
 endif
 
 REGRESS = $(patsubst tests/regress/sql/%.sql,%,$(filter-out %/vector.sql,$(sort $(wildcard tests/regress/sql/*.sql))))
@@ -84,6 +85,9 @@ build/unit/%: tests/unit/%.c $(DEVICE_OBJECTS) $(MODEL_OBJECTS)
 	@mkdir -p build/unit
 	$(CC) $(PLAIN_CFLAGS) $^ $(PLAIN_LIBS) -o $@
 
+# The driver of the kernels is of several files, a kernel or two each.
+build/unit/test_kernels: $(wildcard tests/unit/kernel_*.c) build/faults.o
+
 $(OBJS): $(wildcard extension/*.h)
 
 all: build/bert_helper
@@ -99,12 +103,17 @@ uninstall-helper:
 
 UNIT_TESTS = $(patsubst tests/unit/%.c,build/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-check-unit: $(UNIT_TESTS)
+check-unit: $(UNIT_TESTS) build/tokens/encode_texts
 	prove --verbose --exec '' $(UNIT_TESTS)
+
+# The large comparison with the reference: tests/tokens/README.md
+build/tokens/encode_texts: tests/tokens/encode_texts.c $(DEVICE_OBJECTS) $(MODEL_OBJECTS)
+	@mkdir -p build/tokens
+	$(CC) $(PLAIN_CFLAGS) $^ $(PLAIN_LIBS) -o $@
 
 # Fuzzers for clang: build/fuzz/fuzz_json -max_total_time=60
 FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SOURCES = $(patsubst %,extension/%.c,$(MODEL) $(TOKENIZER) weights standalone)
+FUZZ_SOURCES = $(patsubst %,extension/%.c,$(MODEL) $(TOKENIZER) weights model standalone)
 
 build/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES)
 	@mkdir -p build/fuzz
@@ -115,6 +124,6 @@ build/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES)
 fuzz: $(FUZZ_TARGETS)
 
 format:
-	clang-format -i extension/*.[ch] tests/unit/*.[ch] $(wildcard tests/fuzz/*.[ch])
+	clang-format -i extension/*.[ch] tests/unit/*.[ch] $(wildcard tests/fuzz/*.[ch]) tests/tokens/*.c
 
 .PHONY: install-helper uninstall-helper check-unit fuzz format
