@@ -67,7 +67,8 @@ static inline float divisor_of(int from, int n, int mode)
 		return count;
 	if (mode == POOL_MEAN_SQRT)
 		return sqrt(count);
-	return n > from ? (float) (n * (n + 1) / 2 - from * (from + 1) / 2) : 1e-9f;
+	long weights = (long) n * (n + 1) / 2 - (long) from * (from + 1) / 2;
+	return n > from ? (float) weights : 1e-9f;
 }
 
 /* One mode of one column block of 16, rows [from, n) of x. */

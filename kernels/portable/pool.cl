@@ -51,7 +51,8 @@ static inline float divisor_of(int from, int n, int mode)
 		return count;
 	if (mode == POOL_MEAN_SQRT)
 		return sqrt(count);
-	return n > from ? (float) (n * (n + 1) / 2 - from * (from + 1) / 2) : 1e-9f;
+	long weights = (long) n * (n + 1) / 2 - (long) from * (from + 1) / 2;
+	return n > from ? (float) weights : 1e-9f;
 }
 
 static inline float pool_column(const __global float *x, int ld, int from, int n,

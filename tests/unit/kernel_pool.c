@@ -39,6 +39,7 @@ typedef struct PoolShape
 	uint32 modes;
 	bool skip_prompts;
 	Numbers numbers; /* DAMAGED: whole, with NaN in a token in the middle */
+	int32 tokens;    /* of each sequence; 0: as length_of() says */
 } PoolShape;
 
 typedef struct Pool
@@ -75,8 +76,9 @@ add_pool(CaseSize size, PoolShape shape)
 	char modes[100];
 
 	name_modes(shape.modes, modes, sizeof(modes));
-	add_case(&base, &shape, sizeof(shape), "%dx%d %s%s %s", shape.n_sequences,
-			 shape.hidden_size, modes, shape.skip_prompts ? " without prompts" : "",
+	add_case(&base, &shape, sizeof(shape), "%dx%d%s %s%s %s", shape.n_sequences,
+			 shape.hidden_size, shape.tokens > 0 ? " long" : "", modes,
+			 shape.skip_prompts ? " without prompts" : "",
 			 numbers_names[shape.numbers]);
 }
 
@@ -103,6 +105,8 @@ list_pool(void)
 		add_pool(SMALL, (PoolShape){3, 26, mode, false, DAMAGED});
 	}
 	add_pool(USUAL, (PoolShape){BERT_MAX_GROUPS - 1, 5, BERT_POOL_MEAN});
+	/* The weights' sum needs more than 32 bits. */
+	add_pool(USUAL, (PoolShape){1, 5, BERT_POOL_WEIGHTED_MEAN, .tokens = 65536});
 	add_pool(TIMED, (PoolShape){1000, 384, BERT_POOL_MEAN});
 }
 
@@ -190,9 +194,9 @@ make_pool(const void *from)
 	for (int32 s = 0; s < n; s++)
 	{
 		pool->sequences[3 * s] = tokens;
-		pool->sequences[3 * s + 1] = length_of(s);
+		pool->sequences[3 * s + 1] = shape->tokens > 0 ? shape->tokens : length_of(s);
 		pool->sequences[3 * s + 2] = prompt_of(s);
-		tokens += length_of(s);
+		tokens += pool->sequences[3 * s + 1];
 	}
 	pool->x = hidden_states(shape, tokens);
 	pool->size = shape->hidden_size * n_modes(shape->modes);
